@@ -1,0 +1,24 @@
+# `make run` serves, `make test` tests; both set up what they need first.
+VENV := .venv
+PY := $(VENV)/bin/python
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(VENV)/installed: requirements/dev.txt pyproject.toml
+	python3 -m venv $(VENV)
+	$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+.PHONY: install
+install: $(VENV)/installed ## set up .venv with the locked versions
+
+.PHONY: lock
+lock: install ## write requirements/*.txt anew from pyproject.toml and requirements/*.in
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/runtime.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml requirements/dev.in -o requirements/dev.txt

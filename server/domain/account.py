@@ -1,0 +1,84 @@
+"""People: accounts, what a sign-in provider says about them, and who is calling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+LOCAL_ISSUER = "local"
+"""Issuer of the accounts that an operator creates at the command line; their subject is the e-mail address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a trusted issuer says about a person. Identity is `issuer` and `subject` together, nothing else."""
+
+    issuer: str
+    subject: str
+    name: str
+    email: str
+    email_verified: bool
+    avatar_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person. `id` is a UUID; `email` is as the person writes it, `email_verified` by the issuer's word."""
+
+    id: str
+    issuer: str
+    subject: str
+    name: str
+    email: str
+    email_verified: bool
+    avatar_url: str
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def login_provider(self) -> str:
+        """How this person signs in: the issuer's host, or `local`."""
+        return self.issuer.removeprefix("https://").removeprefix("http://").split("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """A token of ours, without the secret. `user_id` is set when it belongs to one organization's user."""
+
+    id: str
+    account_id: str
+    user_id: str | None
+    organization_id: str | None
+    description: str
+    read_only: bool
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+    def usable_at(self, now: datetime) -> bool:
+        """Whether the token opens anything at `now`."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is calling, as proven by a token.
+
+    `organization_id` and `user_id` are set for a token of one organization's user: it reaches that organization
+    alone. They are None for a token of the account, which reaches all of its organizations.
+    """
+
+    account: Account
+    read_only: bool = False
+    user_id: str | None = None
+    organization_id: str | None = None
+
+    @property
+    def account_id(self) -> str:
+        """Id of the calling account."""
+        return self.account.id
+
+    def reaches(self, organization_id: str) -> bool:
+        """Whether this caller's token is good for the organization at all."""
+        return self.organization_id in (None, organization_id)

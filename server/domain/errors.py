@@ -1,0 +1,187 @@
+"""Every way in which the service says no.
+
+The catalog below is the one place where a reason, its kind and its sentence stand together. A face turns the
+kind into a code or status of its wire (`server/faces/errors.py`); `docs/errors.md` is printed from this catalog.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """The closed set of ways to fail; the names are those of Connect's codes."""
+
+    INVALID_ARGUMENT = "invalid_argument"
+    UNAUTHENTICATED = "unauthenticated"
+    PERMISSION_DENIED = "permission_denied"
+    NOT_FOUND = "not_found"
+    ALREADY_EXISTS = "already_exists"
+    FAILED_PRECONDITION = "failed_precondition"
+    ABORTED = "aborted"
+    RESOURCE_EXHAUSTED = "resource_exhausted"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    UNAVAILABLE = "unavailable"
+    UNIMPLEMENTED = "unimplemented"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One entry of the catalog.
+
+    `name` is stable and goes to callers in `google.rpc.ErrorInfo.reason`; `sentence` says what to do and may
+    change; `{placeholders}` in it are filled from the metadata of the error.
+    """
+
+    name: str
+    kind: Kind
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """What is wrong with one field: its path as the contract spells it, and a sentence about it."""
+
+    field: str
+    description: str
+
+
+@dataclass(eq=False)
+class ServiceError(Exception):
+    """A refusal that the caller may read: a reason of the catalog and the facts of this case.
+
+    `metadata` must hold nothing that the caller may not know. `retry_after_seconds` is given where waiting helps.
+    """
+
+    reason: Reason
+    metadata: dict[str, str] = field(default_factory=dict)
+    violations: tuple[FieldViolation, ...] = ()
+    retry_after_seconds: float | None = None
+
+    def __str__(self) -> str:
+        return self.reason.sentence.format_map(self.metadata)
+
+
+CATALOG: dict[str, Reason] = {}
+
+
+def _reason(name: str, kind: Kind, sentence: str) -> Reason:
+    reason = CATALOG[name] = Reason(name, kind, sentence)
+    return reason
+
+
+# The request itself.
+INVALID_REQUEST = _reason(
+    "INVALID_REQUEST", Kind.INVALID_ARGUMENT, "The request breaks the rules of the contract: {fields}."
+)
+MALFORMED_REQUEST = _reason(
+    "MALFORMED_REQUEST",
+    Kind.INVALID_ARGUMENT,
+    "The body can't be read as the message that this method takes; check its encoding, field names and types.",
+)
+PAGE_TOKEN_INVALID = _reason(
+    "PAGE_TOKEN_INVALID",
+    Kind.INVALID_ARGUMENT,
+    "The page token is not one of this list; begin again without a token, and keep filter and sort while paging.",
+)
+METHOD_NOT_IMPLEMENTED = _reason(
+    "METHOD_NOT_IMPLEMENTED", Kind.UNIMPLEMENTED, "This service doesn't implement {method}."
+)
+REQUEST_TOO_LARGE = _reason(
+    "REQUEST_TOO_LARGE", Kind.RESOURCE_EXHAUSTED, "The request is larger than the {limit_bytes} bytes allowed."
+)
+PROTOCOL_ERROR = _reason(
+    "PROTOCOL_ERROR", Kind.INVALID_ARGUMENT, "The request breaks the rules of its protocol: {problem}."
+)
+ENCODING_UNSUPPORTED = _reason(
+    "ENCODING_UNSUPPORTED", Kind.UNIMPLEMENTED, "The request is compressed in a way this service doesn't read; send gzip or none."
+)
+
+# Who is calling.
+CREDENTIALS_MISSING = _reason(
+    "CREDENTIALS_MISSING", Kind.UNAUTHENTICATED, "Send an access token in the header 'Authorization: Bearer …'."
+)
+CREDENTIALS_INVALID = _reason(
+    "CREDENTIALS_INVALID",
+    Kind.UNAUTHENTICATED,
+    "The access token is unknown, expired or revoked; get a new one and try again.",
+)
+ISSUER_UNAVAILABLE = _reason(
+    "ISSUER_UNAVAILABLE",
+    Kind.UNAVAILABLE,
+    "The token's issuer can't be reached, so the token can't be checked; try again shortly.",
+)
+TOKEN_READ_ONLY = _reason(
+    "TOKEN_READ_ONLY", Kind.PERMISSION_DENIED, "This access token may only read; use one that may write."
+)
+ACCOUNT_TOKEN_REQUIRED = _reason(
+    "ACCOUNT_TOKEN_REQUIRED",
+    Kind.PERMISSION_DENIED,
+    "A token of one organization's user can't do this; use a token of the account.",
+)
+ADMIN_REQUIRED = _reason(
+    "ADMIN_REQUIRED", Kind.PERMISSION_DENIED, "Only an admin of the organization may do this; ask one of them."
+)
+NOT_YOURS = _reason("NOT_YOURS", Kind.PERMISSION_DENIED, "You may do this only for yourself.")
+
+# What isn't there, or isn't the caller's to know of.
+ORGANIZATION_NOT_FOUND = _reason(
+    "ORGANIZATION_NOT_FOUND",
+    Kind.NOT_FOUND,
+    "There is no such organization, or you aren't a member of it.",
+)
+USER_NOT_FOUND = _reason(
+    "USER_NOT_FOUND", Kind.NOT_FOUND, "There is no such user in an organization that you are a member of."
+)
+INVITE_NOT_FOUND = _reason(
+    "INVITE_NOT_FOUND",
+    Kind.NOT_FOUND,
+    "This invite doesn't exist or was replaced; ask an admin of the organization for the current link.",
+)
+NO_LIVE_INVITE = _reason(
+    "NO_LIVE_INVITE",
+    Kind.NOT_FOUND,
+    "The organization has no invite link; create one with CreateOrganizationInvite.",
+)
+ACCESS_TOKEN_NOT_FOUND = _reason(
+    "ACCESS_TOKEN_NOT_FOUND", Kind.NOT_FOUND, "You have no access token with this id."
+)
+
+# What the state of things doesn't allow.
+LAST_ADMIN = _reason(
+    "LAST_ADMIN",
+    Kind.FAILED_PRECONDITION,
+    "An organization keeps at least one admin; make another member an admin first, or delete the organization.",
+)
+ORGANIZATION_AMBIGUOUS = _reason(
+    "ORGANIZATION_AMBIGUOUS",
+    Kind.FAILED_PRECONDITION,
+    "Your account has {count} users, one in each of its organizations; call with a token of one of them.",
+)
+EMAIL_NOT_VERIFIED = _reason(
+    "EMAIL_NOT_VERIFIED",
+    Kind.FAILED_PRECONDITION,
+    "This needs an e-mail address that your sign-in provider has verified.",
+)
+INVITE_KEY_UNAVAILABLE = _reason(
+    "INVITE_KEY_UNAVAILABLE",
+    Kind.FAILED_PRECONDITION,
+    "The key that this link was made with is no longer configured, so it can't be shown; create a new link.",
+)
+
+# What passes.
+DEADLINE_PASSED = _reason(
+    "DEADLINE_PASSED", Kind.DEADLINE_EXCEEDED, "The deadline passed before the work was done; nothing was changed."
+)
+STORE_BUSY = _reason("STORE_BUSY", Kind.UNAVAILABLE, "The database is busy; try again shortly.")
+STORE_UNAVAILABLE = _reason(
+    "STORE_UNAVAILABLE", Kind.UNAVAILABLE, "The database can't be reached or written; try again shortly."
+)
+CONFLICT = _reason(
+    "CONFLICT", Kind.ABORTED, "Others changed the same thing at the same time; read it again and retry."
+)
+INTERNAL = _reason(
+    "INTERNAL", Kind.INTERNAL, "Something went wrong on our side; the log has the details under the request id."
+)
