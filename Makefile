@@ -22,3 +22,26 @@ install: $(VENV)/installed ## set up .venv with the locked versions
 lock: install ## write requirements/*.txt anew from pyproject.toml and requirements/*.in
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/runtime.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml requirements/dev.in -o requirements/dev.txt
+
+.PHONY: run
+run: install ## serve on 127.0.0.1:8080 with a database under ./data
+	@$(VENV)/bin/organization-service serve --tour
+
+.PHONY: generate
+generate: install ## write gen/ anew from proto/
+	$(PY) tools/generate.py
+
+.PHONY: check
+check: install ## lint, types, layers, contract and generated code
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+	buf lint
+	buf format --diff --exit-code
+	buf breaking --against '.git#branch=main'
+	$(PY) tools/generate.py --check
+
+.PHONY: test
+test: install ## every test, in parallel
+	pytest -n auto

@@ -1,0 +1,1 @@
+"""The Organization Service."""

@@ -6,6 +6,7 @@ kind into a code or status of its wire (`server/faces/errors.py`); `docs/errors.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -64,6 +65,17 @@ class ServiceError(Exception):
         return self.reason.sentence.format_map(self.metadata)
 
 
+def invalid_request(violations: Iterable[FieldViolation]) -> ServiceError:
+    """Give the refusal of a request some of whose fields break the rules."""
+    wrong = tuple(violations)
+    return ServiceError(INVALID_REQUEST, {"fields": "; ".join(f"{v.field} {v.description}" for v in wrong)}, wrong)
+
+
+def invalid_field(field_path: str, description: str) -> ServiceError:
+    """Give the refusal of a request one of whose fields breaks a rule."""
+    return invalid_request([FieldViolation(field_path, description)])
+
+
 CATALOG: dict[str, Reason] = {}
 
 
@@ -96,7 +108,9 @@ PROTOCOL_ERROR = _reason(
     "PROTOCOL_ERROR", Kind.INVALID_ARGUMENT, "The request breaks the rules of its protocol: {problem}."
 )
 ENCODING_UNSUPPORTED = _reason(
-    "ENCODING_UNSUPPORTED", Kind.UNIMPLEMENTED, "The request is compressed in a way this service doesn't read; send gzip or none."
+    "ENCODING_UNSUPPORTED",
+    Kind.UNIMPLEMENTED,
+    "The request is compressed in a way this service doesn't read; send gzip or none.",
 )
 
 # Who is calling.
@@ -145,9 +159,7 @@ NO_LIVE_INVITE = _reason(
     Kind.NOT_FOUND,
     "The organization has no invite link; create one with CreateOrganizationInvite.",
 )
-ACCESS_TOKEN_NOT_FOUND = _reason(
-    "ACCESS_TOKEN_NOT_FOUND", Kind.NOT_FOUND, "You have no access token with this id."
-)
+ACCESS_TOKEN_NOT_FOUND = _reason("ACCESS_TOKEN_NOT_FOUND", Kind.NOT_FOUND, "You have no access token with this id.")
 
 # What the state of things doesn't allow.
 LAST_ADMIN = _reason(
@@ -179,9 +191,7 @@ STORE_BUSY = _reason("STORE_BUSY", Kind.UNAVAILABLE, "The database is busy; try 
 STORE_UNAVAILABLE = _reason(
     "STORE_UNAVAILABLE", Kind.UNAVAILABLE, "The database can't be reached or written; try again shortly."
 )
-CONFLICT = _reason(
-    "CONFLICT", Kind.ABORTED, "Others changed the same thing at the same time; read it again and retry."
-)
+CONFLICT = _reason("CONFLICT", Kind.ABORTED, "Others changed the same thing at the same time; read it again and retry.")
 INTERNAL = _reason(
     "INTERNAL", Kind.INTERNAL, "Something went wrong on our side; the log has the details under the request id."
 )

@@ -1,0 +1,1 @@
+"""How it is spoken: one file for each wire, thin."""

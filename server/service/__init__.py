@@ -1,0 +1,1 @@
+"""What one can ask of us: a method for each use case."""

@@ -1,0 +1,345 @@
+"""The command line: `organization-service serve | token | show | migrate`.
+
+What a command answers goes to standard output alone; logs and sentences go to standard error. A mistake of the
+operator's is one clear sentence and exit code 2.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+from uuid import UUID
+
+import click
+
+from server.domain.account import AccessToken, Account
+from server.domain.address import address_key
+from server.domain.errors import ServiceError
+from server.domain.invite_link import SecretKeys
+from server.domain.organization import Membership, Organization
+from server.logs import configure_logs
+from server.main import Service, build_service, open_store, utc_now
+from server.ports import MemberFilter, MemberOrder
+from server.serve import Listen, ServeError, serve
+from server.settings import Settings, SettingsError
+from server.store.sqlite import StoreSetupError
+from server.tour import print_tour
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_SPAN = re.compile(r"(\d{1,6})([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+class Span(click.ParamType[timedelta]):
+    """A span of time like 90d, 12h or 30m."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read a span."""
+        if isinstance(value, timedelta):
+            return value
+        match = _SPAN.fullmatch(str(value))
+        if match is None:
+            self.fail(f"{value!r} is no span of time; write a number and s, m, h, d or w, like 90d", param, ctx)
+        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def _fail(error: Exception) -> NoReturn:
+    click.echo(f"organization-service: {error}", err=True)
+    sys.exit(2)
+
+
+def _store_options(command: Command) -> Command:
+    """Give a command the options that say where everything is kept."""
+    defaults = Settings()
+    for option in (
+        click.option(
+            "--log-level",
+            envvar="LOG_LEVEL",
+            default=defaults.log_level,
+            show_default=True,
+            type=click.Choice(["debug", "info", "warning", "error"]),
+        ),
+        click.option(
+            "--log-format",
+            envvar="LOG_FORMAT",
+            default=defaults.log_format,
+            show_default=True,
+            type=click.Choice(["auto", "json", "text"]),
+            help="auto: text on a terminal, JSON elsewhere.",
+        ),
+        click.option(
+            "--secret-key-file",
+            envvar="SECRET_KEY_FILE",
+            default="",
+            help="File with a key in each line, the newest first. Default with SQLite: made beside the database."
+            " SECRET_KEY in the environment (keys separated by commas) goes before it.",
+        ),
+        click.option(
+            "--database-url",
+            envvar="DATABASE_URL",
+            default=defaults.database_url,
+            show_default=True,
+            help="Where everything is kept: sqlite:///relative.db or sqlite:////absolute/file.db.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _settings(given: dict[str, Any]) -> Settings:
+    """Give the settings: what stands in the environment, and over it what the command line says."""
+    return Settings.from_environ(os.environ | {name.upper(): value for name, value in given.items() if value})
+
+
+def _with_service(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the use cases on the configured store, and close it behind."""
+
+    @_store_options
+    @wraps(command)
+    def run(database_url: str, secret_key_file: str, log_format: str, log_level: str, **rest: Any) -> None:
+        settings = _settings(
+            {
+                "database_url": database_url,
+                "secret_key_file": secret_key_file,
+                "log_format": log_format,
+                "log_level": log_level,
+            }
+        )
+        configure_logs(settings.log_format, settings.log_level)
+        try:
+            service = build_service(open_store(settings), SecretKeys(settings.secret_keys()))
+            try:
+                command(service, **rest)
+            finally:
+                service.store.close()
+        except (SettingsError, StoreSetupError, ServiceError) as error:
+            _fail(error)
+
+    return run
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="organization-service")
+def main() -> None:
+    """Organizations, their members, and the ways people come in.
+
+    Start with `serve`, make a token with `token create`, and call the service with it. Every option is also an
+    environment variable of its name: --database-url is DATABASE_URL.
+    """
+
+
+@main.command("serve")
+@click.option("--host", envvar="HOST", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", envvar="PORT", default=8080, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--workers",
+    envvar="WORKERS",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Server processes on the port.",
+)
+@click.option("--tls-cert", envvar="TLS_CERT", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--tls-key", envvar="TLS_KEY", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--cors-origins", envvar="CORS_ORIGINS", default="", help="Origins whose pages may call, by commas.")
+@click.option("--oidc-issuer", envvar="OIDC_ISSUER", default="", help="Trusted OpenID Connect issuers, by commas.")
+@click.option("--oidc-audience", envvar="OIDC_AUDIENCE", default="", help="Audiences their tokens must be for.")
+@click.option("--tour", is_flag=True, hidden=True, help="Make a token and print what to try (what `make run` uses).")
+@_store_options
+def serve_command(host: str, port: int, workers: int, **given: Any) -> None:
+    """Serve Connect, gRPC, gRPC-Web and JSON on one port, until SIGTERM."""
+    tour, tls_cert, tls_key = given.pop("tour"), given.pop("tls_cert"), given.pop("tls_key")
+    settings = _settings(given)
+    configure_logs(settings.log_format, settings.log_level)
+    if (tls_cert is None) != (tls_key is None):
+        _fail(ServeError("--tls-cert and --tls-key go together; give both or neither"))
+    try:
+        # Opened here first, so that what is wrong is said once and clearly, before any server process starts.
+        known = settings.sqlite_path.exists()
+        service = build_service(open_store(settings), SecretKeys(settings.secret_keys()))
+        _ = settings.issuers, settings.allowed_origins
+        token = _tour_token(service) if tour else ""
+        service.store.close()
+
+        def ready(listening: int) -> None:
+            url = f"{'https' if tls_cert else 'http'}://{host}:{listening}"
+            if token:
+                print_tour(url, token, settings.database_url, known=known)
+            else:
+                click.echo(f"organization-service listens on {url}", err=True)
+
+        code = serve(Listen(host, port, workers, tls_cert, tls_key), settings, ready)
+    except (SettingsError, StoreSetupError, ServeError, ServiceError) as error:
+        _fail(error)
+    sys.exit(code)
+
+
+def _tour_token(service: Service) -> str:
+    account = service.authentication.local_account("admin@example.com", "Admin")
+    secret, _ = service.tokens.issue(account, description="made by make run", expires_at=utc_now() + timedelta(days=7))
+    return secret
+
+
+@main.group()
+def token() -> None:
+    """Access tokens: make, list and revoke them."""
+
+
+@token.command("create")
+@click.option("--email", required=True, help="Address of the person; their account is made when there is none.")
+@click.option("--name", default="", help="The person's name; the address when left out.")
+@click.option("--expires", type=Span(), help="When the token ends, like 90d or 12h; never when left out.")
+@click.option("--description", default="made at the command line", help="What the token is for.")
+@click.option("--read-only", is_flag=True, help="The token may only read.")
+@_with_service
+def token_create(
+    service: Service, email: str, name: str, expires: timedelta | None, description: str, *, read_only: bool
+) -> None:
+    """Make an access token of a person and print it, alone, on standard output. It is never shown again."""
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
+        raise SettingsError(f"{email!r} is no e-mail address; write --email alice@example.com")
+    account = service.authentication.local_account(email, name)
+    expires_at = utc_now() + expires if expires else None
+    secret, _ = service.tokens.issue(account, description=description, expires_at=expires_at, read_only=read_only)
+    click.echo(secret)
+
+
+@token.command("list")
+@click.option("--email", required=True, help="Address of the person.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_with_service
+def token_list(service: Service, email: str, *, as_json: bool) -> None:
+    """List a person's access tokens that aren't revoked; the secrets can't be shown."""
+    tokens = [_token_facts(t) for account in _accounts(service, email) for t in service.tokens.list_all(account)]
+    if as_json:
+        click.echo(json.dumps(tokens, indent=2))
+        return
+    for facts in tokens:
+        click.echo("  ".join(str(facts[name] or "-") for name in ("id", "created_at", "expires_at", "description")))
+
+
+@token.command("revoke")
+@click.argument("id_or_token")
+@_with_service
+def token_revoke(service: Service, id_or_token: str) -> None:
+    """Revoke a token by its id or the token itself; it opens nothing from the next second on."""
+    if not service.tokens.revoke(id_or_token):
+        raise SettingsError("there is no such token, or it is revoked already; see: organization-service token list")
+    click.echo("revoked", err=True)
+
+
+@main.group()
+def show() -> None:
+    """Show what is kept of an account or an organization."""
+
+
+@show.command("account")
+@click.argument("email_or_id")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_with_service
+def show_account(service: Service, email_or_id: str, *, as_json: bool) -> None:
+    """Show a person's account and memberships."""
+    accounts = _accounts(service, email_or_id)
+    with service.store.snapshot() as tx:
+        facts = [_account_facts(account, list(tx.memberships(account.id))) for account in accounts]
+    _print(facts[0] if len(facts) == 1 else {"accounts": facts}, as_json=as_json)
+
+
+@show.command("organization")
+@click.argument("organization_id")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_with_service
+def show_organization(service: Service, organization_id: str, *, as_json: bool) -> None:
+    """Show an organization and its first hundred members."""
+    with service.store.snapshot() as tx:
+        organization = tx.organization(organization_id)
+        if organization is None:
+            raise SettingsError(f"there is no organization with the id {organization_id!r}")
+        page = tx.members(organization_id, MemberFilter(), MemberOrder(), None, 100)
+        link = tx.invite_link(organization_id)
+    facts = _organization_facts(organization) | {
+        "live_invite_since": link.created_at.isoformat() if link else None,
+        "members": [
+            {"user_id": m.user_id, "account_id": m.account_id, "role": m.role, "email": m.email} for m in page.members
+        ],
+    }
+    _print(facts, as_json=as_json)
+
+
+def _accounts(service: Service, email_or_id: str) -> list[Account]:
+    with service.store.snapshot() as tx:
+        try:
+            by_id = tx.account(str(UUID(email_or_id)))
+            accounts = [by_id] if by_id else []
+        except ValueError:
+            accounts = list(tx.accounts_by_email(address_key(email_or_id)))
+    if not accounts:
+        raise SettingsError(f"there is no account with the id or address {email_or_id!r}")
+    return accounts
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _token_facts(found: AccessToken) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "user_id": found.user_id,
+        "description": found.description,
+        "read_only": found.read_only,
+        "created_at": _moment(found.created_at),
+        "expires_at": _moment(found.expires_at),
+        "last_used_at": _moment(found.last_used_at),
+    }
+
+
+def _account_facts(account: Account, memberships: list[Membership]) -> dict[str, Any]:
+    return {
+        "ids": {"gitpod": account.id},
+        "issuer": account.issuer,
+        "subject": account.subject,
+        "name": account.name,
+        "email": account.email,
+        "email_verified": account.email_verified,
+        "created_at": _moment(account.created_at),
+        "memberships": [
+            {"user_id": m.member.user_id, "role": m.member.role, "organization": m.organization.name}
+            | {"organization_id": m.organization.id}
+            for m in memberships
+        ],
+    }
+
+
+def _organization_facts(organization: Organization) -> dict[str, Any]:
+    return {
+        "ids": {"gitpod": organization.id},
+        "name": organization.name,
+        "invite_domains": list(organization.invite_domains),
+        "member_count": organization.member_count,
+        "created_at": _moment(organization.created_at),
+    }
+
+
+def _print(facts: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        return
+    for name, value in facts.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            click.echo(f"{name}:")
+            for item in value:
+                click.echo("  " + "  ".join(f"{k}={v}" for k, v in item.items()))
+        else:
+            shown = " ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else value
+            click.echo(f"{name}: {shown}")

@@ -1,0 +1,80 @@
+"""E-mail addresses and domains: how they are compared.
+
+Comparing is ours and not the database's collation, so that every store agrees. An address is kept as it was
+written and compared by its key.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+PUBLIC_EMAIL_DOMAINS = frozenset(
+    [
+        "163.com",
+        "aol.com",
+        "foxmail.com",
+        "gmail.com",
+        "gmx.at",
+        "gmx.ch",
+        "gmx.com",
+        "gmx.de",
+        "gmx.net",
+        "googlemail.com",
+        "hey.com",
+        "hotmail.com",
+        "icloud.com",
+        "live.com",
+        "mac.com",
+        "mail.com",
+        "mail.ru",
+        "me.com",
+        "msn.com",
+        "naver.com",
+        "outlook.com",
+        "pm.me",
+        "proton.me",
+        "protonmail.com",
+        "qq.com",
+        "t-online.de",
+        "tutanota.com",
+        "web.de",
+        "yahoo.com",
+        "yandex.com",
+        "yandex.ru",
+        "zoho.com",
+    ]
+)
+"""Domains at which anybody gets an address, so that sharing one says nothing about people."""
+
+
+def fold(text: str) -> str:
+    """Give the key by which names and addresses are compared and searched: NFKC, case folded, trimmed."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).strip()
+
+
+def domain_key(domain: str) -> str:
+    """Give the key of a domain: ASCII (IDNA), lower case, without a final dot; unencodable ones are only folded."""
+    folded = fold(domain).rstrip(".")
+    try:
+        return folded.encode("idna").decode("ascii")
+    except UnicodeError:
+        return folded
+
+
+def address_key(address: str) -> str:
+    """Give the key of an address. Plus tags and dots stay: only the mailbox's owner knows what they mean."""
+    local, at, domain = address.rpartition("@")
+    if not at:
+        return fold(address)
+    return f"{fold(local)}@{domain_key(domain)}"
+
+
+def address_domain(address: str) -> str:
+    """Give the key of the address's domain, or an empty string where there is none."""
+    _, at, domain = address.rpartition("@")
+    return domain_key(domain) if at else ""
+
+
+def is_public_email_domain(domain: str) -> bool:
+    """Tell whether anybody can have an address at this domain (given as a key)."""
+    return domain in PUBLIC_EMAIL_DOMAINS

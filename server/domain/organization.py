@@ -1,0 +1,105 @@
+"""Organizations and their members: the words, and the rules that need no database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from server.domain.account import Account
+from server.domain.address import address_domain, domain_key
+from server.domain.errors import ADMIN_REQUIRED, ServiceError, invalid_field
+from server.domain.text import is_plain_line
+
+
+class Role(StrEnum):
+    """What a member may do: an admin everything, a member read and leave."""
+
+    ADMIN = "admin"
+    MEMBER = "member"
+
+
+class MemberStatus(StrEnum):
+    """A member that left keeps its row, so that who returns is the same user again."""
+
+    ACTIVE = "active"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """An organization. `invite_domains` are keys of e-mail domains whose verified owners may join by themselves."""
+
+    id: str
+    name: str
+    invite_domains: tuple[str, ...]
+    member_count: int
+    created_at: datetime
+    updated_at: datetime
+
+    def admits(self, account: Account) -> bool:
+        """Whether the account may join by its e-mail domain alone."""
+        return account.email_verified and address_domain(account.email) in self.invite_domains
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An account's user in one organization. `user_id` is what Gitpod's wire calls `userId`.
+
+    Name, address and picture are the account's, copied here so that listing an organization reads its rows alone.
+    """
+
+    user_id: str
+    organization_id: str
+    account_id: str
+    role: Role
+    status: MemberStatus
+    joined_at: datetime
+    full_name: str
+    email: str
+    avatar_url: str
+    login_provider: str
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the member is in the organization now."""
+        return self.status is MemberStatus.ACTIVE
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the member may administer the organization now."""
+        return self.is_active and self.role is Role.ADMIN
+
+    def require_admin(self) -> None:
+        """Refuse who isn't an admin (`ADMIN_REQUIRED`)."""
+        if not self.is_admin:
+            raise ServiceError(ADMIN_REQUIRED)
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """One of an account's memberships, with what a list of organizations shows."""
+
+    member: Member
+    organization: Organization
+
+
+def normalized_invite_domains(domains: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the domains' keys, each once, in the order given."""
+    return tuple(dict.fromkeys(domain_key(domain) for domain in domains))
+
+
+MIN_NAME_LENGTH = 3
+MAX_NAME_LENGTH = 256
+
+
+def organization_name(text: str) -> str:
+    """Give the name as it is kept: trimmed, of 3 to 256 characters on one line; `INVALID_REQUEST` otherwise."""
+    name = text.strip()
+    if not MIN_NAME_LENGTH <= len(name) <= MAX_NAME_LENGTH:
+        raise invalid_field(
+            "name", f"must have {MIN_NAME_LENGTH} to {MAX_NAME_LENGTH} characters without spaces around them"
+        )
+    if not is_plain_line(name):
+        raise invalid_field("name", "must be one line without control or text direction characters")
+    return name

@@ -1,0 +1,121 @@
+"""The edge: one WSGI application that every request passes, before and after its face.
+
+It finds the face by path, gives the request its id, tells clients whether to repeat, and writes the log's line.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from server.domain.errors import ServiceError
+from server.faces.exchange import Exchange, current_exchange
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = logging.getLogger("organization_service.access")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+_RPC_PATH = re.compile(r"/[A-Za-z_][\w.]*\.[\w.]+/\w+", re.ASCII)
+
+
+class Edge:
+    """The WSGI application of the whole service.
+
+    `methods` are the applications by the path of each method that they answer, `unimplemented` answers every other
+    RPC, and `ping` raises a `ServiceError` while the service can't take requests.
+    """
+
+    def __init__(
+        self,
+        methods: Mapping[str, WSGIApplication],
+        unimplemented: WSGIApplication,
+        ping: Callable[[], None],
+    ) -> None:
+        self._methods = methods
+        self._unimplemented = unimplemented
+        self._ping = ping
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        began = time.perf_counter()
+        # The server mounts us at "/", and takes that away from the path.
+        path = environ["PATH_INFO"] = "/" + environ.get("PATH_INFO", "").lstrip("/")
+        environ["SCRIPT_NAME"] = ""
+        given = environ.get("HTTP_X_REQUEST_ID", "")
+        exchange = Exchange(
+            request_id=given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4()),
+            query=environ.get("QUERY_STRING", ""),
+        )
+        status_sent = ""
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Callable[[bytes], object]:
+            nonlocal status_sent
+            status_sent = status[:3]
+            return start_response(status, [*headers, *self._headers(exchange)], *rest)
+
+        token = current_exchange.set(exchange)
+        try:
+            return self._application(path)(environ, start)
+        finally:
+            current_exchange.reset(token)
+            log.info(
+                "request",
+                extra={
+                    "method": path,
+                    "http_method": environ.get("REQUEST_METHOD", ""),
+                    "status": status_sent,
+                    "code": exchange.code,
+                    "reason": exchange.reason,
+                    "ms": round((time.perf_counter() - began) * 1000, 3),
+                    "request_id": exchange.request_id,
+                },
+            )
+
+    def _application(self, path: str) -> WSGIApplication:
+        application = self._methods.get(path)
+        if application is not None:
+            return application
+        if path == "/healthz":
+            return _answer("200 OK", {"status": "ok"})
+        if path == "/readyz":
+            return self._ready
+        return self._unimplemented if _RPC_PATH.fullmatch(path) else _NOT_FOUND
+
+    def _ready(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            self._ping()
+        except ServiceError as refusal:
+            current_exchange.get().refused(refusal)
+            unready = {"status": "unavailable", "reason": refusal.reason.name}
+            return _answer("503 Service Unavailable", unready)(environ, start_response)
+        return _answer("200 OK", {"status": "ready"})(environ, start_response)
+
+    @staticmethod
+    def _headers(exchange: Exchange) -> list[tuple[str, str]]:
+        headers = [("x-request-id", exchange.request_id)]
+        if exchange.code != "ok" and not exchange.repeats:
+            # Gitpod's JSON SDK would send the same request twice more.
+            headers.append(("x-should-retry", "false"))
+        if exchange.retry_after_seconds is not None:
+            headers.append(("retry-after", str(max(1, round(exchange.retry_after_seconds)))))
+        return headers
+
+
+def _answer(status: str, content: dict[str, str]) -> WSGIApplication:
+    body = json.dumps(content).encode()
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response(status, [("content-type", "application/json"), ("cache-control", "no-store")])
+        return [b"" if environ.get("REQUEST_METHOD") == "HEAD" else body]
+
+    return application
+
+
+_NOT_FOUND = _answer("404 Not Found", {"code": "not_found", "message": "There is nothing at this path."})

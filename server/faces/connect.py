@@ -1,0 +1,151 @@
+"""What every RPC has in common: how messages are read and written, who calls, until when, and how errors go out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from typing import Any, Protocol, TypeVar, cast
+
+import protovalidate
+from connectrpc.codec import Codec, proto_binary_codec
+from connectrpc.interceptor import InterceptorSync
+from connectrpc.request import RequestContext
+from protobuf import Message
+
+from server.domain.account import Caller
+from server.domain.errors import CREDENTIALS_INVALID, FieldViolation, ServiceError, invalid_request
+from server.faces.errors import connect_error, refusal_of
+from server.faces.exchange import current_exchange
+from server.service.call import Call
+
+log = logging.getLogger(__name__)
+
+READ_MAX_BYTES = 1024 * 1024
+"""The largest request message, after decompression."""
+
+LONGEST_CALL_SECONDS = 30.0
+"""The deadline of a call that brings none, or a later one."""
+
+REQUEST = TypeVar("REQUEST")
+RESPONSE = TypeVar("RESPONSE")
+
+_current_call: ContextVar[Call] = ContextVar("current_call")
+
+
+def current_call() -> Call:
+    """Give the call that this thread is answering."""
+    return _current_call.get()
+
+
+class PrintingJsonCodec(Codec[Message[Any], Any]):
+    """Protobuf's JSON with default values printed, which Gitpod's JSON SDK needs, and unknown fields ignored."""
+
+    def name(self) -> str:
+        """Give the name as it stands in content types."""
+        return "json"
+
+    def encode(self, message: Message[Any]) -> bytes:
+        """Write a message."""
+        return message.to_json(always_emit_implicit=True).encode()
+
+    def decode(self, data: bytes | bytearray, message_class: type[Any]) -> Any:
+        """Read a message; an empty body is the empty message, as an empty binary one is."""
+        return message_class.from_json(data or b"{}", ignore_unknown_fields=True)
+
+
+CODECS: tuple[Codec[Any, Any], ...] = (proto_binary_codec(), PrintingJsonCodec())
+
+
+class Callers(Protocol):
+    """Finds who holds a token (`service.authentication.Authentication`)."""
+
+    def caller(self, token: str, deadline: float | None = None) -> Caller:
+        """Give the caller, or refuse."""
+        ...
+
+
+def bearer_token(authorization: str) -> str:
+    """Give the token of an Authorization header's value; `CREDENTIALS_INVALID` when it holds none."""
+    scheme, _, token = authorization.strip().partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise ServiceError(CREDENTIALS_INVALID)
+    return token.strip()
+
+
+class Boundary:
+    """Outermost: turns whatever goes wrong, reading included, into a refusal of the catalog."""
+
+    def on_start_sync(self, _ctx: RequestContext[Any, Any], /) -> None:
+        """Nothing to begin."""
+
+    def on_end_sync(self, _token: None, _ctx: RequestContext[Any, Any], error: Exception | None, /) -> None:
+        """Replace the error of a call by what callers may know of it."""
+        if error is None:
+            return
+        refusal = refusal_of(error, read_max_bytes=READ_MAX_BYTES)
+        exchange = current_exchange.get()
+        exchange.refused(refusal)
+        if refusal is not error and exchange.code == "internal":
+            log.error("request failed", exc_info=error, extra={"request_id": exchange.request_id})
+        raise connect_error(refusal) from error
+
+
+class Validation:
+    """Holds every request against the rules that stand in the contract, before anything else happens."""
+
+    def intercept_unary_sync(
+        self,
+        call_next: Callable[[REQUEST, RequestContext[Any, Any]], RESPONSE],
+        request: REQUEST,
+        ctx: RequestContext[Any, Any],
+        /,
+    ) -> RESPONSE:
+        """Refuse a request that breaks a rule, naming every field that does."""
+        violations = protovalidate.collect_violations(cast("Message[Any]", request))
+        if violations:
+            raise invalid_request(
+                FieldViolation(_path(v.proto.field), v.proto.message or v.proto.rule_id) for v in violations
+            )
+        return call_next(request, ctx)
+
+
+class Identification:
+    """Finds who is calling and until when."""
+
+    def __init__(self, callers: Callers) -> None:
+        self._callers = callers
+
+    def intercept_unary_sync(
+        self,
+        call_next: Callable[[REQUEST, RequestContext[Any, Any]], RESPONSE],
+        request: REQUEST,
+        ctx: RequestContext[Any, Any],
+        /,
+    ) -> RESPONSE:
+        """Answer the call as its caller; without credentials as nobody, whom most use cases refuse."""
+        left = LONGEST_CALL_SECONDS if ctx.timeout_ms is None else min(ctx.timeout_ms / 1000, LONGEST_CALL_SECONDS)
+        deadline = time.monotonic() + left
+        authorization = ctx.request_headers.get("authorization")
+        who = None if authorization is None else self._callers.caller(bearer_token(authorization), deadline)
+        previous = _current_call.set(Call(who, deadline))
+        try:
+            return call_next(request, ctx)
+        finally:
+            _current_call.reset(previous)
+
+
+def _path(field_path: protovalidate.FieldPathPb | None) -> str:
+    """Give a field's path as the contract spells it: `filter.user_ids[2]`."""
+    parts: list[str] = []
+    for element in field_path.elements if field_path else ():
+        index = element.subscript
+        suffix = f"[{index.value}]" if index is not None and index.field == "index" else ""
+        parts.append(f"{element.field_name}{suffix}")
+    return ".".join(parts) or "message"
+
+
+def interceptors(callers: Callers, *before_validation: InterceptorSync) -> Iterable[InterceptorSync]:
+    """Give what stands around every method of ours, the outermost first."""
+    return (Boundary(), *before_validation, Validation(), Identification(callers))

@@ -1,0 +1,135 @@
+"""Joins the parts: settings → store → use cases → faces → the applications that the server mounts."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from connectrpc.server import ConnectWSGIApplication
+from protobuf import DescService
+
+from gen.gitpod.v1.account_connect import AccountServiceWSGIApplication
+from gen.gitpod.v1.identity_connect import IdentityServiceWSGIApplication
+from gen.gitpod.v1.organization_connect import OrganizationServiceWSGIApplication
+from gen.gitpod.v1.user_connect import UserServiceWSGIApplication
+from gen.grpc.health.v1.health_connect import HealthWSGIApplication
+from server.domain.invite_link import SecretKeys
+from server.edge import Edge
+from server.faces.connect import CODECS, READ_MAX_BYTES, Boundary, interceptors
+from server.faces.exchange import current_exchange
+from server.faces.gitpod import AccountServicer, IdentityServicer, OrganizationServicer, QueryPaging, UserServicer
+from server.faces.health import Health
+from server.faces.unimplemented import UnimplementedApplication
+from server.oidc import IssuerConfig, JwtVerifier
+from server.ports import Clock, Ids, Store, TokenVerifier
+from server.service.access_tokens import AccessTokens
+from server.service.authentication import Authentication
+from server.service.invite_links import InviteLinks
+from server.service.organizations import Organizations
+from server.settings import Settings
+from server.store.sqlite import SqliteStore
+
+LAST_USED_EVERY_SECONDS = 30.0
+"""How often the times at which tokens were last used are written."""
+
+
+REFLECTED = (
+    OrganizationServicer.desc(),
+    AccountServicer.desc(),
+    IdentityServicer.desc(),
+    UserServicer.desc(),
+    Health.desc(),
+)
+"""The services that a client may ask the descriptions of."""
+
+
+def utc_now() -> datetime:
+    """Give the time; `ports.Clock`."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """Give a fresh UUID of version 4; `ports.Ids`."""
+    return str(uuid.uuid4())
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The use cases on one store."""
+
+    store: Store
+    organizations: Organizations
+    links: InviteLinks
+    tokens: AccessTokens
+    authentication: Authentication
+
+
+def open_store(settings: Settings, clock: Clock = utc_now) -> Store:
+    """Open the store that DATABASE_URL names, with its schema up to date."""
+    return SqliteStore(settings.sqlite_path, clock)
+
+
+def token_verifier(settings: Settings, clock: Clock = utc_now) -> TokenVerifier | None:
+    """Give the verifier of the configured issuers' tokens, None when there are none."""
+    issuers = tuple(IssuerConfig(issuer.url, issuer.audiences) for issuer in settings.issuers)
+    return JwtVerifier(issuers, clock=clock) if issuers else None
+
+
+def build_service(
+    store: Store,
+    keys: SecretKeys,
+    *,
+    clock: Clock = utc_now,
+    ids: Ids = new_id,
+    verifier: TokenVerifier | None = None,
+) -> Service:
+    """Give the use cases on a store."""
+    return Service(
+        store=store,
+        organizations=Organizations(store, clock, ids),
+        links=InviteLinks(store, clock, ids, keys),
+        tokens=AccessTokens(store, clock, ids),
+        authentication=Authentication(store, clock, ids, verifier),
+    )
+
+
+def _query() -> str:
+    return current_exchange.get().query
+
+
+def build_edge(service: Service) -> Edge:
+    """Give the WSGI application that speaks for the use cases on every wire."""
+    around = tuple(interceptors(service.authentication, QueryPaging(_query)))
+    options: dict[str, Any] = {"interceptors": around, "codecs": CODECS, "read_max_bytes": READ_MAX_BYTES}
+    health = Health(service.store.ping, frozenset(desc.type_name for desc in REFLECTED if desc is not Health.desc()))
+    applications: dict[DescService, ConnectWSGIApplication] = {
+        OrganizationServicer.desc(): OrganizationServiceWSGIApplication(
+            OrganizationServicer(service.organizations, service.links), **options
+        ),
+        AccountServicer.desc(): AccountServiceWSGIApplication(AccountServicer(service.organizations), **options),
+        IdentityServicer.desc(): IdentityServiceWSGIApplication(IdentityServicer(), **options),
+        UserServicer.desc(): UserServiceWSGIApplication(UserServicer(service.organizations, service.tokens), **options),
+        Health.desc(): HealthWSGIApplication(health, interceptors=(Boundary(),), codecs=CODECS),
+    }
+    methods = {
+        f"/{desc.type_name}/{method.name}": application
+        for desc, application in applications.items()
+        for method in desc.methods
+    }
+    return Edge(methods, UnimplementedApplication(), service.store.ping)
+
+
+def every(seconds: float, work: Callable[[], None], stopped: threading.Event) -> threading.Thread:
+    """Do work now and then on a thread of its own until stopped."""
+
+    def run() -> None:
+        while not stopped.wait(seconds):
+            work()
+
+    thread = threading.Thread(target=run, name=f"every-{seconds:g}s", daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,218 @@
+"""Runs the server: Envoy with our applications inside, one process or several on one port.
+
+What Envoy does well is configured here and not written again: protocols and TLS, CORS, limits of connections and
+headers, and letting go of clients when the server is asked to stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import socket
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyvoy import Mount, PyvoyServer
+
+from server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+WORKER_THREADS = 4
+"""Threads for each process that run requests. More of them contend for the interpreter's lock."""
+
+DRAIN_SECONDS = 10.0
+"""How long a stopping server waits for the requests that it has begun."""
+
+_TYPES = "type.googleapis.com/envoy.extensions.filters"
+_CORS_METHODS = "GET, POST, OPTIONS"
+_CORS_REQUEST_HEADERS = ", ".join(
+    (
+        "authorization",
+        "connect-protocol-version",
+        "connect-timeout-ms",
+        "content-encoding",
+        "content-type",
+        "grpc-timeout",
+        "idempotency-key",
+        "x-grpc-web",
+        "x-request-id",
+        "x-user-agent",
+    )
+)
+_CORS_RESPONSE_HEADERS = ", ".join(
+    (
+        "content-encoding",
+        "grpc-encoding",
+        "grpc-message",
+        "grpc-status",
+        "grpc-status-details-bin",
+        "retry-after",
+        "x-request-id",
+        "x-should-retry",
+    )
+)
+
+
+class ServeError(Exception):
+    """The server can't start; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where and how to listen."""
+
+    host: str
+    port: int
+    workers: int = 1
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+
+class Server(PyvoyServer):
+    """A server process with our limits in Envoy's configuration."""
+
+    def __init__(self, listen: Listen, settings: Settings) -> None:
+        super().__init__(
+            [
+                Mount("server.mounts:reflection", "/grpc.reflection.v1.ServerReflection", "asgi"),
+                Mount("server.mounts:reflection_alpha", "/grpc.reflection.v1alpha.ServerReflection", "asgi"),
+                Mount("server.mounts:wsgi", "/", "wsgi"),
+            ],
+            address=listen.host,
+            port=listen.port,
+            tls_cert=listen.tls_cert,
+            tls_key=listen.tls_key,
+            worker_threads=WORKER_THREADS,
+            lifespan=False,
+            # One of Envoy's own threads is enough for what one interpreter answers.
+            additional_envoy_args=["--concurrency", "1"],
+            env=settings.to_environ(),
+            stdout=None,
+            stderr=None,
+        )
+        self._origins = settings.allowed_origins
+
+    def get_envoy_config(self) -> dict[str, Any]:
+        """Give Envoy's configuration: pyvoy's, with our limits."""
+        config: dict[str, Any] = super().get_envoy_config()
+        for listener in config["static_resources"]["listeners"]:
+            listener["per_connection_buffer_limit_bytes"] = 1024 * 1024
+            for chain in listener["filter_chains"]:
+                for network_filter in chain["filters"]:
+                    self._limit(network_filter["typed_config"])
+        return config
+
+    def _limit(self, http: dict[str, Any]) -> None:
+        http["server_header_transformation"] = "PASS_THROUGH"
+        http["use_remote_address"] = True
+        http["max_request_headers_kb"] = 32
+        http["common_http_protocol_options"] = {"idle_timeout": "900s", "max_headers_count": 100}
+        http["request_headers_timeout"] = "10s"
+        http["stream_idle_timeout"] = "60s"
+        http["drain_timeout"] = f"{DRAIN_SECONDS:g}s"
+        http["http2_protocol_options"] = {"max_concurrent_streams": 256}
+        http["http_filters"] = [self._readiness(), self._cors(), *http["http_filters"]]
+        for host in http["route_config"]["virtual_hosts"]:
+            host["typed_per_filter_config"] = {"envoy.filters.http.cors": self._cors_policy()}
+
+    def _readiness(self) -> dict[str, Any]:
+        """Let /readyz fail as soon as the server is told to stop, before it stops listening."""
+        exact_path = {"name": ":path", "string_match": {"exact": "/readyz"}}
+        settings = {"pass_through_mode": True, "headers": [exact_path]}
+        type_url = f"{_TYPES}.http.health_check.v3.HealthCheck"
+        return {"name": "envoy.filters.http.health_check", "typed_config": {"@type": type_url, **settings}}
+
+    def _cors(self) -> dict[str, Any]:
+        return {"name": "envoy.filters.http.cors", "typed_config": {"@type": f"{_TYPES}.http.cors.v3.Cors"}}
+
+    def _cors_policy(self) -> dict[str, Any]:
+        return {
+            "@type": f"{_TYPES}.http.cors.v3.CorsPolicy",
+            "allow_origin_string_match": [{"exact": origin} for origin in self._origins],
+            "allow_methods": _CORS_METHODS,
+            "allow_headers": _CORS_REQUEST_HEADERS,
+            "expose_headers": _CORS_RESPONSE_HEADERS,
+            "max_age": "7200",
+        }
+
+    async def drain(self) -> None:
+        """Stop taking requests, and wait for those that have begun."""
+        with contextlib.suppress(OSError):
+            await self._admin("/healthcheck/fail", post=True)
+            await self._admin("/drain_listeners?graceful&skip_exit", post=True)
+            loop = asyncio.get_running_loop()
+            until = loop.time() + DRAIN_SECONDS
+            while loop.time() < until and await self._active_requests():
+                await asyncio.sleep(0.05)
+
+    async def _active_requests(self) -> int:
+        stats = json.loads(await self._admin("/stats?format=json&filter=ingress_http.downstream_rq_active$"))
+        return sum(int(stat.get("value", 0)) for stat in stats["stats"])
+
+    async def _admin(self, path: str, *, post: bool = False) -> bytes:
+        request = urllib.request.Request(f"http://{self._admin_address}{path}", method="POST" if post else "GET")
+
+        def fetch() -> bytes:
+            with urllib.request.urlopen(request, timeout=2) as response:  # noqa: S310 # loopback
+                content: bytes = response.read()
+                return content
+
+        return await asyncio.to_thread(fetch)
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Raise `ServeError` where someone listens already: Envoy would share the port with them silently."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ServeError(
+                f"can't listen on {host}:{port}: {error.strerror or error}; choose another with --port"
+            ) from error
+
+
+async def _run(listen: Listen, settings: Settings, ready: Callable[[int], None]) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    servers: list[Server] = []
+    try:
+        for _ in range(listen.workers):
+            server = Server(listen, settings)
+            servers.append(server)
+            await server.start()
+            listen = Listen(listen.host, server.listener_port, listen.workers, listen.tls_cert, listen.tls_key)
+        ready(listen.port)
+        died = [asyncio.create_task(server.wait()) for server in servers]
+        asked = asyncio.create_task(stop.wait())
+        await asyncio.wait([asked, *died], return_when=asyncio.FIRST_COMPLETED)
+        if not asked.done():
+            log.error("a server process ended by itself; stopping the others")
+        else:
+            log.info("stopping: waiting for the requests that have begun")
+            await asyncio.gather(*(server.drain() for server in servers))
+        return 0 if asked.done() else 1
+    except RuntimeError as error:
+        raise ServeError(f"the server didn't start: {error}") from error
+    finally:
+        await asyncio.gather(*(server.stop() for server in servers))
+
+
+def serve(listen: Listen, settings: Settings, ready: Callable[[int], None]) -> int:
+    """Serve until SIGTERM or SIGINT, then drain; give the exit code. `ready` is told the port when it listens.
+
+    Raises `ServeError` when the port is taken or the server can't start.
+    """
+    if listen.port:
+        require_free_port(listen.host, listen.port)
+    return asyncio.run(_run(listen, settings, ready))

@@ -1,0 +1,151 @@
+"""From a bearer token to the caller: tokens of ours, and those of trusted issuers.
+
+What a token says is remembered for a second, so that checking one costs at most one read a second and no write,
+and a token that was revoked anywhere stops working everywhere within that second.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from server.domain.account import LOCAL_ISSUER, AccessToken, Account, Caller, Claims
+from server.domain.address import address_key
+from server.domain.errors import CREDENTIALS_INVALID, ServiceError
+from server.ports import Clock, Ids, Store, TokenVerifier, Transaction
+from server.service.access_tokens import TOKEN_PREFIX, token_hash
+
+REMEMBERED_SECONDS = 1.0
+REMEMBERED_TOKENS = 50_000
+"""How many tokens are remembered at once; beyond it all are forgotten, which costs a read each."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    token: AccessToken
+    caller: Caller
+    until: float
+
+
+class Authentication:
+    """Finds who is calling. `monotonic` gives seconds and is what remembering is measured with."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        ids: Ids,
+        verifier: TokenVerifier | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._verifier = verifier
+        self._monotonic = monotonic
+        self._remembered: dict[bytes, _Remembered] = {}
+        # Callers with the same token wait here for the one that reads it.
+        self._locks = [threading.Lock() for _ in range(64)]
+        self._last_used: dict[str, datetime] = {}
+        self._accounts: dict[Claims, tuple[Account, float]] = {}
+
+    def caller(self, token: str, deadline: float | None = None) -> Caller:
+        """Give who holds the token; `CREDENTIALS_INVALID` when it opens nothing, whatever the cause."""
+        if token.startswith(TOKEN_PREFIX):
+            return self._by_access_token(token, deadline)
+        if self._verifier is None:
+            raise ServiceError(CREDENTIALS_INVALID)
+        return Caller(self._account_of(self._verifier.verify(token)))
+
+    def _by_access_token(self, secret: str, deadline: float | None) -> Caller:
+        key = token_hash(secret)
+        known = self._remembered.get(key)
+        if known is None or known.until <= self._monotonic():
+            with self._locks[key[0] % len(self._locks)]:
+                known = self._remembered.get(key)
+                if known is None or known.until <= self._monotonic():
+                    known = self._read(key, deadline)
+        now = self._clock()
+        if not known.token.usable_at(now):
+            raise ServiceError(CREDENTIALS_INVALID)
+        self._last_used[known.token.id] = now
+        return known.caller
+
+    def _read(self, key: bytes, deadline: float | None) -> _Remembered:
+        # The second begins before the read: what is revoked after it is seen in the next one.
+        until = self._monotonic() + REMEMBERED_SECONDS
+        with self._store.snapshot(deadline) as tx:
+            found = tx.access_token(key)
+        if found is None:
+            raise ServiceError(CREDENTIALS_INVALID)
+        token, account = found
+        if len(self._remembered) >= REMEMBERED_TOKENS:
+            self._remembered.clear()
+        caller = Caller(account, token.read_only, token.user_id, token.organization_id)
+        known = self._remembered[key] = _Remembered(token, caller, until)
+        return known
+
+    def _account_of(self, claims: Claims) -> Account:
+        """Give the account of a person; who is seen for the first time gets one, who changed is updated."""
+        known = self._accounts.get(claims)
+        if known is not None and known[1] > self._monotonic():
+            return known[0]
+        until = self._monotonic() + REMEMBERED_SECONDS
+        with self._store.snapshot() as tx:
+            account = tx.account_by_identity(claims.issuer, claims.subject)
+        if account is None or not _says_the_same(account, claims):
+            with self._store.transaction() as tx:
+                account = self._put_account(tx, claims)
+        if len(self._accounts) >= REMEMBERED_TOKENS:
+            self._accounts.clear()
+        self._accounts[claims] = (account, until)
+        return account
+
+    def local_account(self, email: str, name: str) -> Account:
+        """Give the operator's account for an address, making or renaming it; the operator vouches for the address."""
+        claims = Claims(LOCAL_ISSUER, address_key(email), name, email, email_verified=True)
+        with self._store.transaction() as tx:
+            known = tx.account_by_identity(claims.issuer, claims.subject)
+            return self._put_account(tx, replace(claims, name=name or (known.name if known else email)))
+
+    def _put_account(self, tx: Transaction, claims: Claims) -> Account:
+        now = self._clock()
+        fresh = Account(
+            id=self._ids(),
+            issuer=claims.issuer,
+            subject=claims.subject,
+            name=claims.name,
+            email=claims.email,
+            email_verified=claims.email_verified,
+            avatar_url=claims.avatar_url,
+            created_at=now,
+            updated_at=now,
+        )
+        if tx.add_account(fresh):
+            return fresh
+        known = tx.account_by_identity(claims.issuer, claims.subject)
+        assert known is not None  # noqa: S101 # it is what stood in the way
+        if _says_the_same(known, claims):
+            return known
+        account = replace(fresh, id=known.id, created_at=known.created_at)
+        tx.update_account(account)
+        return account
+
+    def write_last_used(self) -> None:
+        """Write when tokens were last used; called now and then beside the requests, and at the end."""
+        last_used, self._last_used = self._last_used, {}
+        if last_used:
+            with self._store.transaction() as tx:
+                tx.touch_access_tokens(last_used)
+
+
+def _says_the_same(account: Account, claims: Claims) -> bool:
+    return (account.name, account.email, account.email_verified, account.avatar_url) == (
+        claims.name,
+        claims.email,
+        claims.email_verified,
+        claims.avatar_url,
+    )

@@ -1,0 +1,136 @@
+"""The environment as one frozen value. Nobody else reads it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+KEY_BYTES = 32
+
+
+class SettingsError(Exception):
+    """A setting can't be used; the text says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class OidcIssuer:
+    """A trusted OpenID Connect issuer and the audiences that its tokens must be for."""
+
+    url: str
+    audiences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator sets. Field names in capitals are the environment's names."""
+
+    database_url: str = "sqlite:///data/organizations.db"
+    secret_key: str = ""
+    secret_key_file: str = ""
+    oidc_issuer: str = ""
+    oidc_audience: str = ""
+    cors_origins: str = ""
+    log_format: str = "auto"
+    log_level: str = "info"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Read the settings; what isn't set has its default."""
+        names = cls.__dataclass_fields__
+        return cls(**{name: environ[name.upper()] for name in names if environ.get(name.upper())})
+
+    def to_environ(self) -> dict[str, str]:
+        """Give the environment that `from_environ` reads these settings from."""
+        return {name.upper(): str(getattr(self, name)) for name in self.__dataclass_fields__ if getattr(self, name)}
+
+    @property
+    def sqlite_path(self) -> Path:
+        """Where the embedded database is; SettingsError when the URL isn't one of a file."""
+        url = urlsplit(self.database_url)
+        if url.scheme != "sqlite" or url.netloc or not url.path.startswith("/") or url.path == "/":
+            raise SettingsError(
+                f"DATABASE_URL {self.database_url!r} can't be used; give sqlite:///relative/file.db or"
+                " sqlite:////absolute/file.db"
+            )
+        return Path(unquote(url.path[1:]))
+
+    @property
+    def issuers(self) -> tuple[OidcIssuer, ...]:
+        """The trusted issuers: OIDC_ISSUER's URLs, each with OIDC_AUDIENCE's audiences (both comma separated)."""
+        urls, audiences = _listed(self.oidc_issuer), _listed(self.oidc_audience)
+        if urls and not audiences:
+            raise SettingsError(
+                "OIDC_AUDIENCE is missing: name the audience that tokens of the issuer must be for, or tokens made"
+                " for other services would open this one"
+            )
+        return tuple(OidcIssuer(url, audiences) for url in urls)
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """The browser origins whose pages may call: `https://app.example.com`, comma separated."""
+        origins = _listed(self.cors_origins)
+        for origin in origins:
+            parts = urlsplit(origin)
+            if (
+                parts.scheme not in ("http", "https")
+                or not parts.netloc
+                or origin != f"{parts.scheme}://{parts.netloc}"
+            ):
+                raise SettingsError(
+                    f"CORS_ORIGINS has {origin!r}, which is no origin; write https://host or https://host:port"
+                    " without a path"
+                )
+        return origins
+
+    def secret_keys(self) -> tuple[bytes, ...]:
+        """Give the keys, the newest first: SECRET_KEY, or the lines of the key file.
+
+        With SQLite and neither, a key file is made beside the database, readable by its owner alone.
+        """
+        if self.secret_key:
+            return _keys(self.secret_key.split(","), "SECRET_KEY")
+        path = Path(self.secret_key_file) if self.secret_key_file else self.sqlite_path.with_suffix(".key")
+        if not self.secret_key_file:
+            _make_key_file(path)
+        try:
+            return _keys(path.read_text(encoding="ascii").splitlines(), str(path))
+        except (OSError, UnicodeError) as error:
+            raise SettingsError(f"the key file {path} can't be read: {error}") from error
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _keys(texts: list[str], source: str) -> tuple[bytes, ...]:
+    keys = tuple(text.strip().encode() for text in texts if text.strip())
+    if not keys or any(len(key) < KEY_BYTES for key in keys):
+        raise SettingsError(
+            f"{source} needs at least one key and every key at least {KEY_BYTES} characters; make one with:"
+            " openssl rand -hex 32"
+        )
+    return keys
+
+
+def _make_key_file(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Linked into place whole, so that another process that starts at once reads all of it or makes it itself.
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(secrets.token_hex(KEY_BYTES) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    except OSError as error:
+        raise SettingsError(f"the key file {path} can't be made: {error}") from error

@@ -1,0 +1,72 @@
+"""What many tests share: the use cases on a fresh store under a given clock, and the real server."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from server.domain.account import Account, Caller
+from server.domain.invite_link import SecretKeys
+from server.main import Service, build_service
+from server.service.call import Call
+from server.store.sqlite import SqliteStore
+from tests.running import RunningServer, running_server
+
+KEY = b"a key for tests of thirty-two bytes"
+
+
+@dataclass
+class GivenClock:
+    """A clock that stands still until it is moved."""
+
+    now: datetime = field(default_factory=lambda: datetime(2030, 1, 1, 12, tzinfo=UTC))
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, span: timedelta) -> None:
+        self.now += span
+
+
+@dataclass
+class World:
+    """The service in process, with people to call it as."""
+
+    service: Service
+    clock: GivenClock
+
+    def account(self, name: str) -> Account:
+        return self.service.authentication.local_account(f"{name.lower()}@example.com", name)
+
+    def call(self, name: str) -> Call:
+        """A call by a person, whose account is made when there is none."""
+        return Call(Caller(self.account(name)))
+
+
+@pytest.fixture
+def clock() -> GivenClock:
+    return GivenClock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: GivenClock) -> Iterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "organizations.db", clock)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def world(store: SqliteStore, clock: GivenClock) -> World:
+    return World(build_service(store, SecretKeys([KEY]), clock=clock, ids=lambda: str(uuid.uuid4())), clock)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """One real server for all tests of a worker that don't configure their own."""
+    with running_server(tmp_path_factory.mktemp("server")) as running:
+        yield running

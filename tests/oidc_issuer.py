@@ -1,0 +1,199 @@
+"""A real OpenID Connect issuer on this machine, for tests.
+
+    with issuer() as accounts:
+        token = accounts.mint(sub="ada", aud="our-service")
+
+It serves discovery and keys over HTTP, counts what it is asked, and can be rotated, taken down or slowed while it
+runs. Its tokens can say anything, also what no honest issuer would say.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DISCOVERY_PATH = "/.well-known/openid-configuration"
+JWKS_PATH = "/keys"
+AUDIENCE = "organization-service"
+"""The audience of a minted token unless another is said."""
+
+_CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """A private key and what the issuer publishes of it. `published` may be given to say something untrue."""
+
+    alg: str
+    kid: str
+    private: Key
+    published: dict[str, Any] = field(default_factory=dict)
+
+    def jwk(self) -> dict[str, Any]:
+        """Give the public key as a JWK; a member that `published` sets to None is left out."""
+        jwk = {**self.private.as_dict(private=False), "kid": self.kid, "use": "sig", "alg": self.alg}
+        jwk.update(self.published)
+        return {name: value for name, value in jwk.items() if value is not None}
+
+    def sign(self, signing_input: bytes, alg: str | None = None) -> bytes:
+        """Sign with any algorithm that suits the key."""
+        algorithm = JWSRegistry.algorithms[alg or self.alg]
+        return algorithm.sign(signing_input, self.private)
+
+
+def new_key(alg: str = "ES256", kid: str = "", published: dict[str, Any] | None = None) -> SigningKey:
+    """Make a key that nobody else has; an RSA one takes about a tenth of a second."""
+    private: Key
+    if alg in _CURVES:
+        private = ECKey.generate_key(_CURVES[alg])
+    elif alg == "EdDSA":
+        private = OKPKey.generate_key("Ed25519")
+    else:
+        private = RSAKey.generate_key(2048)
+    return SigningKey(alg, kid or f"key-{next(_numbers)}", private, published or {})
+
+
+_numbers = count(1)
+
+
+def segment(value: object) -> str:
+    """Encode one part of a token: bytes as they are, other things as JSON."""
+    data = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def forge(header: object, claims: object, sign: Callable[[bytes], bytes]) -> str:
+    """Put any header, claims and signature together."""
+    signing_input = f"{segment(header)}.{segment(claims)}"
+    return f"{signing_input}.{segment(sign(signing_input.encode()))}"
+
+
+def hs256(secret: bytes) -> Callable[[bytes], bytes]:
+    """Sign with a shared secret, whatever it is (joserfc refuses public keys here, an attacker's tool doesn't)."""
+    return lambda signing_input: hmac.new(secret, signing_input, hashlib.sha256).digest()
+
+
+@dataclass
+class Issuer:
+    """A running issuer. Its attributes may be set at any time.
+
+    `down`: connections are closed without an answer. `delay_seconds`: how long it thinks before each answer;
+    `byte_seconds`: how long before each byte of a body.
+    `discovery` overrides members of the discovery document; `answers` overrides whole answers by path:
+    (status, headers, body). `asked` counts the requests by path.
+    """
+
+    url: str
+    keys: list[SigningKey]
+    clock: Callable[[], float] = time.time
+    down: bool = False
+    delay_seconds: float = 0.0
+    byte_seconds: float = 0.0
+    discovery: dict[str, Any] = field(default_factory=dict)
+    answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
+    asked: Counter[str] = field(default_factory=Counter)
+    closing: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def fetches(self) -> int:
+        """How often somebody began to fetch the keys."""
+        return self.asked[DISCOVERY_PATH]
+
+    def rotate(self, alg: str | None = None, *, keep_old: bool = False) -> SigningKey:
+        """Sign with a new key from now on, and publish it with or without the older ones."""
+        key = new_key(alg or self.keys[0].alg)
+        self.keys = [key, *(self.keys if keep_old else [])]
+        return key
+
+    def claims(self, **claims: Any) -> dict[str, Any]:
+        """Give the claims of a good token, changed; a claim that is None is left out."""
+        now = int(self.clock())
+        good = {"iss": self.url, "aud": AUDIENCE, "sub": "ada", "iat": now, "exp": now + 300}
+        return {name: value for name, value in {**good, **claims}.items() if value is not None}
+
+    def mint(self, *, header: dict[str, Any] | None = None, key: SigningKey | None = None, **claims: Any) -> str:
+        """Give a token signed by `key`, or by the issuer's newest. Claims and members that are None are left out.
+
+        With an `alg` in `header` it is signed so; it must suit the key (`forge` puts anything together).
+        """
+        key = key or self.keys[0]
+        whole = {"alg": key.alg, "kid": key.kid, "typ": "JWT", **(header or {})}
+        whole = {name: value for name, value in whole.items() if value is not None}
+        return forge(whole, self.claims(**claims), lambda text: key.sign(text, whole.get("alg")))
+
+    def answer(self, path: str) -> tuple[int, dict[str, str], bytes]:
+        """Give status, headers and body for a path."""
+        if path in self.answers:
+            return self.answers[path]
+        as_json = {"Content-Type": "application/json"}
+        if path == DISCOVERY_PATH:
+            document = {"issuer": self.url, "jwks_uri": self.url + JWKS_PATH, **self.discovery}
+            return 200, as_json, json.dumps(document).encode()
+        if path == JWKS_PATH:
+            return 200, as_json, json.dumps({"keys": [key.jwk() for key in self.keys]}).encode()
+        return 404, {}, b""
+
+
+@contextmanager
+def issuer(alg: str = "ES256", clock: Callable[[], float] = time.time) -> Iterator[Issuer]:
+    """Run an issuer on a free port of the loopback. `clock` gives seconds since 1970 for the tokens it mints."""
+    server = _Server(("127.0.0.1", 0), _Handler)
+    server.issuer = Issuer(f"http://127.0.0.1:{server.server_port}", [new_key(alg)], clock)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield server.issuer
+    finally:
+        server.issuer.closing.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    issuer: Issuer
+    counting = threading.Lock()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing about a client that hung up."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_GET(self) -> None:
+        issuer = self.server.issuer
+        with self.server.counting:
+            issuer.asked[self.path] += 1
+        if issuer.delay_seconds:
+            issuer.closing.wait(issuer.delay_seconds)
+        if issuer.down or issuer.closing.is_set():
+            self.close_connection = True
+            return
+        status, headers, body = issuer.answer(self.path)
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        for part in (body[i : i + 1] for i in range(len(body))) if issuer.byte_seconds else (body,):
+            issuer.closing.wait(issuer.byte_seconds)
+            self.wfile.write(part)
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet: pytest shows what matters."""

@@ -1,0 +1,121 @@
+"""The real server in processes of its own, for tests that come from outside."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAM = Path(sys.executable).with_name("organization-service")
+
+
+def run_program(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command line once, with nothing of this process's own settings."""
+    return subprocess.run(
+        [PROGRAM, *arguments],
+        env=clean_environ() | (environ or {}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def clean_environ() -> dict[str, str]:
+    """Give the environment without what would configure the service."""
+    own = {"DATABASE_URL", "SECRET_KEY", "SECRET_KEY_FILE", "HOST", "PORT", "WORKERS"}
+    return {name: value for name, value in os.environ.items() if name not in own}
+
+
+class RunningServer:
+    """A server that listens, its database, and its log so far."""
+
+    def __init__(self, database_url: str, *options: str, environ: dict[str, str] | None = None) -> None:
+        self.database_url = database_url
+        self._environ = environ or {}
+        self._lines: list[str] = []
+        self._listening = threading.Event()
+        self.url = ""
+        self.process = subprocess.Popen(
+            [PROGRAM, "serve", "--port", "0", "--log-format", "json", "--database-url", database_url, *options],
+            env=clean_environ() | self._environ,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            cwd=ROOT,
+        )
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+        if not self._listening.wait(30) or not self.url:
+            self.stop()
+            raise RuntimeError(f"the server didn't start:\n{self.log}")
+
+    def _read_log(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self._lines.append(line)
+            found = re.search(r"listens on (\S+)", line)
+            if found:
+                self.url = found[1]
+                self._listening.set()
+        self._listening.set()
+
+    @property
+    def log(self) -> str:
+        """What the server has written to standard error."""
+        return "".join(self._lines)
+
+    @property
+    def address(self) -> str:
+        """Give host:port."""
+        return self.url.split("://", 1)[1]
+
+    def token(self, email: str, *options: str) -> str:
+        """Make an access token with the command line, while the server runs."""
+        done = run_program(
+            "token", "create", "--email", email, "--name", email.split("@")[0].title(),
+            "--database-url", self.database_url, *options, environ=self._environ,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def stop(self, signal_number: int = signal.SIGTERM) -> int:
+        """Stop the server and give its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal_number)
+        try:
+            code = self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        self._reader.join(5)
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+        return code
+
+
+@contextmanager
+def running_server(directory: Path, *options: str, environ: dict[str, str] | None = None) -> Iterator[RunningServer]:
+    """Run a server on a fresh SQLite file in the directory."""
+    server = RunningServer(f"sqlite:///{directory / 'organizations.db'}", *options, environ=environ)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def wait_until(done: object, seconds: float = 10.0) -> None:
+    """Wait until a callable gives something true."""
+    assert callable(done)
+    until = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.02)
