@@ -22,8 +22,8 @@ import click
 from server.domain.account import AccessToken, Account
 from server.domain.address import address_key
 from server.domain.errors import ServiceError
-from server.domain.invite_link import SecretKeys
 from server.domain.organization import Membership, Organization
+from server.domain.secrets import SecretKeys
 from server.logs import configure_logs
 from server.main import Service, build_service, open_store, utc_now
 from server.ports import MemberFilter, MemberOrder

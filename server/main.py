@@ -6,7 +6,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connectrpc.server import ConnectWSGIApplication
@@ -17,7 +17,7 @@ from gen.gitpod.v1.identity_connect import IdentityServiceWSGIApplication
 from gen.gitpod.v1.organization_connect import OrganizationServiceWSGIApplication
 from gen.gitpod.v1.user_connect import UserServiceWSGIApplication
 from gen.grpc.health.v1.health_connect import HealthWSGIApplication
-from server.domain.invite_link import SecretKeys
+from server.domain.secrets import SecretKeys
 from server.edge import Edge
 from server.faces.connect import CODECS, READ_MAX_BYTES, Boundary, interceptors
 from server.faces.exchange import current_exchange
@@ -26,10 +26,15 @@ from server.faces.health import Health
 from server.faces.unimplemented import UnimplementedApplication
 from server.oidc import IssuerConfig, JwtVerifier
 from server.ports import Clock, Ids, Store, TokenVerifier
+from server.sealing import KeySealing
 from server.service.access_tokens import AccessTokens
 from server.service.authentication import Authentication
+from server.service.backend_keys import BackendKeys
+from server.service.idempotency import Idempotency
+from server.service.invitations import InvitationPolicy, Invitations
 from server.service.invite_links import InviteLinks
 from server.service.organizations import Organizations
+from server.service.roles import Roles
 from server.settings import Settings
 from server.store.sqlite import SqliteStore
 
@@ -64,8 +69,12 @@ class Service:
     store: Store
     organizations: Organizations
     links: InviteLinks
+    invitations: Invitations
+    roles: Roles
     tokens: AccessTokens
+    backend_keys: BackendKeys
     authentication: Authentication
+    idempotency: Idempotency
 
 
 def open_store(settings: Settings, clock: Clock = utc_now) -> Store:
@@ -79,6 +88,12 @@ def token_verifier(settings: Settings, clock: Clock = utc_now) -> TokenVerifier 
     return JwtVerifier(issuers, clock=clock) if issuers else None
 
 
+def invitation_policy(settings: Settings) -> InvitationPolicy:
+    """Give what the operator allows for invitations."""
+    limit, window_seconds = settings.mail_limits
+    return InvitationPolicy(limit, timedelta(seconds=window_seconds), settings.allowed_redirects)
+
+
 def build_service(
     store: Store,
     keys: SecretKeys,
@@ -86,14 +101,19 @@ def build_service(
     clock: Clock = utc_now,
     ids: Ids = new_id,
     verifier: TokenVerifier | None = None,
+    policy: InvitationPolicy | None = None,
 ) -> Service:
     """Give the use cases on a store."""
     return Service(
         store=store,
         organizations=Organizations(store, clock, ids),
         links=InviteLinks(store, clock, ids, keys),
+        invitations=Invitations(store, clock, ids, keys, policy),
+        roles=Roles(store, ids),
         tokens=AccessTokens(store, clock, ids),
+        backend_keys=BackendKeys(store, clock, ids),
         authentication=Authentication(store, clock, ids, verifier),
+        idempotency=Idempotency(store, clock, KeySealing(keys)),
     )
 
 

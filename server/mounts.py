@@ -15,7 +15,7 @@ from connectrpc_grpcreflect import (
 )
 
 from server.domain.errors import ServiceError
-from server.domain.invite_link import SecretKeys
+from server.domain.secrets import SecretKeys
 from server.logs import configure_logs
 from server.main import (
     LAST_USED_EVERY_SECONDS,

@@ -153,11 +153,10 @@ def _check_claims(claims: dict[str, Any], config: IssuerConfig, now: int) -> Non
         iss={"essential": True, "value": config.issuer},
         aud={"essential": True, "values": list(config.audiences)},
         exp={"essential": True},
-        sub={"essential": True},
     ).validate(claims)
     # Refused and not cleaned: two subjects must never become one.
-    if not _plain(claims["sub"], MAX_SUBJECT_LENGTH).strip():
-        raise ValueError("the subject is blank, too long or not printable")
+    if not _plain(claims.get("sub"), MAX_SUBJECT_LENGTH).strip():
+        raise ValueError("the subject is missing, blank, too long or not printable")
     if "events" in claims:
         raise ValueError("a security event (RFC 8417), as in a logout that is not typed so")
 
@@ -207,33 +206,37 @@ class _IssuerKeys:
 
     def find(self, kid: str | None, algorithm: JWSAlgModel) -> Key:
         """Give the one key that fits. Raises `ISSUER_UNAVAILABLE`, or ValueError if none or several fit."""
-        now = self._clock()
         if self._published is None:
-            self._refresh("no keys yet", now, WAIT_SECONDS)
+            self._refresh("no keys yet", WAIT_SECONDS)
         if self._published is None:
             raise ServiceError(ISSUER_UNAVAILABLE, retry_after_seconds=PAUSE_SECONDS["no keys yet"])
-        if _has_passed(KEYS_FRESH_SECONDS, self._published[1], now):
-            self._refresh("keys are old", now, 0)
+        if self._has_passed(KEYS_FRESH_SECONDS, self._published[1]):
+            self._refresh("keys are old", 0)
         fitting = _fitting(self._published[0], kid, algorithm)
         if not fitting:
-            self._refresh("no key fits", now, WAIT_SECONDS)
+            self._refresh("no key fits", WAIT_SECONDS)
             fitting = _fitting(self._published[0], kid, algorithm)
         if len(fitting) != 1:
             raise ValueError(f"{len(fitting)} keys fit")
         return fitting[0]
 
-    def _refresh(self, reason: str, now: datetime, wait_seconds: float) -> None:
+    def _refresh(self, reason: str, wait_seconds: float) -> None:
         """Have the keys fetched, unless it was done lately for this reason; wait for a fetch under way."""
         with self._lock:
             fetching = self._fetcher is not None and self._fetcher.is_alive()
-            if not fetching and _has_passed(PAUSE_SECONDS[reason], self._begun.get(reason), now):
-                self._begun[reason] = now
+            if not fetching and self._has_passed(PAUSE_SECONDS[reason], self._begun.get(reason)):
+                self._begun[reason] = self._clock()
                 fetcher = Thread(target=self._fetch_keys, name=f"keys of {self._issuer}", daemon=True)
                 fetcher.start()
                 self._fetcher = fetcher
             awaited = self._fetcher
         if awaited is not None:
             awaited.join(wait_seconds)
+
+    def _has_passed(self, seconds: float, since: datetime | None) -> bool:
+        # A clock that was set back counts too: else nothing would be fetched until it has caught up. So the clock
+        # is read here, after `since` was: a reading from before another thread's would look like that.
+        return since is None or not 0 <= (self._clock() - since).total_seconds() < seconds
 
     def _fetch_keys(self) -> None:
         try:
@@ -266,7 +269,7 @@ def _usable_keys(jwks: list[Any]) -> tuple[Key, ...]:
 
 
 def _fitting(keys: tuple[Key, ...], kid: str | None, algorithm: JWSAlgModel) -> list[Key]:
-    return [key for key in keys if kid in (None, key.kid) and _can_verify(key, algorithm)]
+    return [key for key in keys if (kid is None or kid == key.kid) and _can_verify(key, algorithm)]
 
 
 def _can_verify(key: Key, algorithm: JWSAlgModel) -> bool:
@@ -277,11 +280,6 @@ def _can_verify(key: Key, algorithm: JWSAlgModel) -> bool:
     except JoseError:
         return False
     return True
-
-
-def _has_passed(seconds: float, since: datetime | None, now: datetime) -> bool:
-    # When the clock was set back, it counts as passed; else we'd stand still until the clock has caught up.
-    return since is None or not 0 <= (now - since).total_seconds() < seconds
 
 
 def _require_safe_url(url: str) -> None:

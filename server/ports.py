@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
-from server.domain.account import AccessToken, Account, Claims
+from server.domain.account import AccessToken, Account, BackendKey, Claims
+from server.domain.invitation import DeliveryState, Invitation, InvitationStatus, NamedRole
 from server.domain.invite_link import InviteLink
 from server.domain.organization import Member, Membership, MemberStatus, Organization, Role
 
@@ -60,6 +62,90 @@ class MemberPage:
     after: tuple[str | int, str] | None
 
 
+@dataclass(frozen=True, slots=True)
+class InvitationFilter:
+    """Which invitations; an empty part doesn't filter.
+
+    `email_key` and `search` are keys (`address.fold`); statuses are as computed at `now`.
+    """
+
+    now: datetime
+    organization_ids: tuple[str, ...] = ()
+    statuses: tuple[InvitationStatus, ...] = ()
+    delivery_states: tuple[DeliveryState, ...] = ()
+    email_key: str = ""
+    search: str = ""
+    inviter_account_id: str = ""
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationOrder:
+    """By time of creation, time of expiry or address; the id breaks ties."""
+
+    by: str = "created_at"
+    descending: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationPage:
+    """Invitations in order, and the place after the last of them (None at the end)."""
+
+    invitations: tuple[Invitation, ...]
+    after: tuple[str | int, str] | None
+
+
+class MailState(StrEnum):
+    """Where a mail in the outbox stands. SUPERSEDED: a newer one of the same invitation goes out instead."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxMail:
+    """A mail that is to go out. It names the invitation; text and secrets are made when it is sent.
+
+    `link` is a link of the caller's own to put in the mail; empty for ours.
+    """
+
+    id: str
+    organization_id: str
+    invitation_id: str
+    generation: int
+    email_key: str
+    state: MailState
+    attempts: int
+    error: str
+    link: str
+    created_at: datetime
+    next_attempt_at: datetime
+    sent_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """What an idempotency key stands for: the request's fingerprint, and the sealed answer (None before it's known)."""
+
+    fingerprint: bytes
+    answer: bytes | None
+
+
+class Sealing(Protocol):
+    """Encrypts what may be kept but not read from a copied database."""
+
+    def seal(self, purpose: str, content: bytes) -> bytes:
+        """Give the content encrypted and authenticated, bound to the purpose."""
+        ...
+
+    def open(self, purpose: str, sealed: bytes) -> bytes:
+        """Give the content back; ValueError when it wasn't sealed for this purpose with a key we have."""
+        ...
+
+
 class Snapshot(Protocol):
     """Reads, all from one moment."""
 
@@ -100,6 +186,55 @@ class Snapshot(Protocol):
     def accounts_by_email(self, email_key: str) -> Sequence[Account]: ...
     def access_token(self, token_hash: bytes) -> tuple[AccessToken, Account] | None:
         """Give the token with this SHA-256 and its account, also when it is expired or revoked."""
+        ...
+
+    def organizations(self, search: str, offset: int, limit: int) -> tuple[Sequence[Organization], int]:
+        """Give organizations of the instance, the newest first, and how many there are; `search` is a key."""
+        ...
+
+    def members_by_offset(self, organization_id: str, offset: int, limit: int) -> Sequence[Member]:
+        """Give active members, those who joined last first."""
+        ...
+
+    def member_by_email(self, organization_id: str, email_key: str) -> Member | None:
+        """Give an active member with this address."""
+        ...
+
+    def invitation(self, invitation_id: str) -> Invitation | None: ...
+    def invitation_by_token(self, token_hash: bytes) -> Invitation | None: ...
+    def pending_invitation(self, organization_id: str, email_key: str) -> Invitation | None:
+        """Give the one that is stored as pending, expired or not."""
+        ...
+
+    def invitations(
+        self,
+        invitation_filter: InvitationFilter,
+        order: InvitationOrder,
+        after: tuple[str | int, str] | None = None,
+        *,
+        limit: int,
+        offset: int = 0,
+    ) -> InvitationPage: ...
+    def count_invitations(self, invitation_filter: InvitationFilter) -> int: ...
+    def count_mails_since(self, email_key: str, since: datetime) -> tuple[int, datetime | None]:
+        """Give how many mails to an address were queued since a moment, and when the first of them was."""
+        ...
+
+    def due_mails(self, now: datetime, limit: int) -> Sequence[OutboxMail]:
+        """Give queued mails whose next attempt is due, the longest due first."""
+        ...
+
+    def mails(self, states: tuple[MailState, ...], limit: int) -> Sequence[OutboxMail]:
+        """Give mails in some states (all, when empty), the newest first."""
+        ...
+
+    def named_roles(self) -> Sequence[NamedRole]:
+        """Give all named roles of the instance, by name."""
+        ...
+
+    def backend_key(self, key_hash: bytes) -> BackendKey | None: ...
+    def backend_keys(self) -> Sequence[BackendKey]:
+        """Give all keys that aren't revoked, the oldest first."""
         ...
 
     def access_token_by_id(self, token_id: str) -> AccessToken | None: ...
@@ -144,6 +279,54 @@ class Transaction(Snapshot, Protocol):
         """Write what the issuer says of the person, here and in the person's members."""
         ...
 
+    def add_invitation(self, invitation: Invitation) -> bool:
+        """Add a pending invitation; False, changing nothing, when the address has one in this organization."""
+        ...
+
+    def update_invitation(self, invitation: Invitation, was: InvitationStatus) -> bool:
+        """Write an invitation where it is still stored as `was`; tell whether it was.
+
+        False also when it would become a second pending one of its address.
+        """
+        ...
+
+    def delete_invitation(self, invitation_id: str) -> bool: ...
+    def queue_mail(self, mail: OutboxMail) -> None:
+        """Add a mail; older queued ones of the same invitation are superseded."""
+        ...
+
+    def update_mail(self, mail: OutboxMail, attempts: int) -> bool:
+        """Write a mail where it is queued with so many attempts; tell whether it was."""
+        ...
+
+    def set_delivery(self, invitation_id: str, generation: int, state: DeliveryState, error: str) -> None:
+        """Write how the mail of this generation of an invitation fared."""
+        ...
+
+    def requeue_failed_mails(self, now: datetime, mail_ids: tuple[str, ...]) -> int:
+        """Make failed mails (these, or all) due now, with fresh attempts; tell how many."""
+        ...
+
+    def add_named_role(self, role: NamedRole) -> bool:
+        """Add a role; False, changing nothing, when its key or name is taken."""
+        ...
+
+    def delete_named_role(self, role_id: str) -> bool: ...
+    def add_backend_key(self, key: BackendKey, key_hash: bytes) -> None: ...
+    def revoke_backend_key(self, key_id: str, now: datetime) -> bool: ...
+    def touch_backend_keys(self, last_used: dict[str, datetime]) -> None: ...
+    def claim_answer(
+        self, caller: str, key: str, fingerprint: bytes, now: datetime, kept_since: datetime
+    ) -> StoredAnswer | None:
+        """Take an idempotency key for a request; give what it stands for already, when it is taken.
+
+        What was taken before `kept_since` counts as free. Where another transaction is taking the same key, this waits
+        for its outcome.
+        """
+        ...
+
+    def store_answer(self, caller: str, key: str, answer: bytes) -> None: ...
+    def forget_answers(self, before: datetime, limit: int) -> int: ...
     def add_access_token(self, token: AccessToken, token_hash: bytes) -> None: ...
     def revoke_access_token(self, token_id: str, now: datetime) -> bool:
         """Revoke where not revoked yet; tell whether it was this call that did."""

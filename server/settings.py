@@ -34,6 +34,13 @@ class Settings:
     oidc_issuer: str = ""
     oidc_audience: str = ""
     cors_origins: str = ""
+    public_url: str = ""
+    redirect_origins: str = ""
+    smtp_url: str = ""
+    mail_from: str = "Organization Service <no-reply@localhost>"
+    mail_templates: str = ""
+    mail_limit: str = "10"
+    mail_window_seconds: str = "600"
     log_format: str = "auto"
     log_level: str = "info"
 
@@ -70,21 +77,25 @@ class Settings:
         return tuple(OidcIssuer(url, audiences) for url in urls)
 
     @property
+    def mail_limits(self) -> tuple[int, int]:
+        """How many mails one address may be sent, and in how many seconds."""
+        limits = (self.mail_limit, self.mail_window_seconds)
+        if not all(limit.isascii() and limit.isdigit() and 0 < int(limit) < 10**6 for limit in limits):
+            raise SettingsError(
+                f"MAIL_LIMIT {self.mail_limit!r} and MAIL_WINDOW_SECONDS {self.mail_window_seconds!r} must be whole"
+                " numbers from 1 to 999999"
+            )
+        return int(self.mail_limit), int(self.mail_window_seconds)
+
+    @property
+    def allowed_redirects(self) -> tuple[str, ...]:
+        """The origins to which people may be sent after accepting, by commas."""
+        return _origins(self.redirect_origins, "REDIRECT_ORIGINS")
+
+    @property
     def allowed_origins(self) -> tuple[str, ...]:
         """The browser origins whose pages may call: `https://app.example.com`, comma separated."""
-        origins = _listed(self.cors_origins)
-        for origin in origins:
-            parts = urlsplit(origin)
-            if (
-                parts.scheme not in ("http", "https")
-                or not parts.netloc
-                or origin != f"{parts.scheme}://{parts.netloc}"
-            ):
-                raise SettingsError(
-                    f"CORS_ORIGINS has {origin!r}, which is no origin; write https://host or https://host:port"
-                    " without a path"
-                )
-        return origins
+        return _origins(self.cors_origins, "CORS_ORIGINS")
 
     def secret_keys(self) -> tuple[bytes, ...]:
         """Give the keys, the newest first: SECRET_KEY, or the lines of the key file.
@@ -104,6 +115,17 @@ class Settings:
 
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _origins(text: str, name: str) -> tuple[str, ...]:
+    origins = _listed(text)
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}":
+            raise SettingsError(
+                f"{name} has {origin!r}, which is no origin; write https://host or https://host:port without a path"
+            )
+    return origins
 
 
 def _keys(texts: list[str], source: str) -> tuple[bytes, ...]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+
+from server.domain.errors import SCOPE_MISSING, ServiceError
 
 LOCAL_ISSUER = "local"
 """Issuer of the accounts that an operator creates at the command line; their subject is the e-mail address."""
@@ -82,3 +85,46 @@ class Caller:
     def reaches(self, organization_id: str) -> bool:
         """Whether this caller's token is good for the organization at all."""
         return self.organization_id in (None, organization_id)
+
+
+class Scope(StrEnum):
+    """What a backend key may do."""
+
+    ORGANIZATIONS_READ = "organizations:read"
+    ORGANIZATIONS_WRITE = "organizations:write"
+    MEMBERS_READ = "members:read"
+    MEMBERS_WRITE = "members:write"
+    INVITATIONS_READ = "invitations:read"
+    INVITATIONS_WRITE = "invitations:write"
+    ROLES_READ = "roles:read"
+    ROLES_WRITE = "roles:write"
+
+
+@dataclass(frozen=True, slots=True)
+class BackendKey:
+    """A key of a service of the operator's: no person, with rights over organizations as far as its scopes go.
+
+    `organization_ids` empty means all organizations; `scopes` are never empty.
+    """
+
+    id: str
+    name: str
+    organization_ids: tuple[str, ...]
+    scopes: tuple[Scope, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+    def usable_at(self, now: datetime) -> bool:
+        """Whether the key opens anything at `now`."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+    def reaches(self, organization_id: str) -> bool:
+        """Whether the key is good for the organization at all."""
+        return not self.organization_ids or organization_id in self.organization_ids
+
+    def require(self, scope: Scope) -> None:
+        """Refuse what the key's scopes don't hold."""
+        if scope not in self.scopes:
+            raise ServiceError(SCOPE_MISSING, {"scope": scope.value})

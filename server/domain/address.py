@@ -6,7 +6,11 @@ written and compared by its key.
 
 from __future__ import annotations
 
+import re
 import unicodedata
+
+from server.domain.errors import ADDRESS_INVALID, ServiceError
+from server.domain.text import is_plain_line
 
 PUBLIC_EMAIL_DOMAINS = frozenset(
     [
@@ -78,3 +82,32 @@ def address_domain(address: str) -> str:
 def is_public_email_domain(domain: str) -> bool:
     """Tell whether anybody can have an address at this domain (given as a key)."""
     return domain in PUBLIC_EMAIL_DOMAINS
+
+
+MAX_ADDRESS_LENGTH = 254
+_LOCAL_PART = re.compile(r"[^\s@\"(),:;<>\[\]\\.\x00-\x1f\x7f]+(\.[^\s@\"(),:;<>\[\]\\.\x00-\x1f\x7f]+)*")
+_DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a mail can be addressed to this: a dot-atom (Unicode too), @, and a domain of two labels or more.
+
+    Quoted local parts and addresses at a bare IP address or host are refused: they are mistakes or attacks.
+    """
+    local, at, domain = text.rpartition("@")
+    return (
+        bool(at)
+        and len(text) <= MAX_ADDRESS_LENGTH
+        and len(local.encode()) <= 64
+        and _LOCAL_PART.fullmatch(local) is not None
+        and is_plain_line(text)
+        and _DOMAIN.fullmatch(domain_key(domain)) is not None
+    )
+
+
+def require_address(text: str) -> str:
+    """Give the address, trimmed; `ADDRESS_INVALID` when it is none."""
+    address = text.strip()
+    if not is_address(address):
+        raise ServiceError(ADDRESS_INVALID, {"email": address[:MAX_ADDRESS_LENGTH]})
+    return address

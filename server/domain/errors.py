@@ -183,6 +183,93 @@ INVITE_KEY_UNAVAILABLE = _reason(
     "The key that this link was made with is no longer configured, so it can't be shown; create a new link.",
 )
 
+# Invitations.
+ADDRESS_INVALID = _reason(
+    "ADDRESS_INVALID", Kind.INVALID_ARGUMENT, "'{email}' is no e-mail address; write one like alice@example.com."
+)
+INVITATION_NOT_FOUND = _reason(
+    "INVITATION_NOT_FOUND",
+    Kind.NOT_FOUND,
+    "This invitation doesn't exist or was replaced by a newer one; look for the newest mail, or ask to be invited.",
+)
+INVITATION_PENDING = _reason(
+    "INVITATION_PENDING",
+    Kind.ALREADY_EXISTS,
+    "{email} has a pending invitation to this organization already; resend or revoke it, or ask to renew or replace"
+    " it.",
+)
+ALREADY_MEMBER = _reason(
+    "ALREADY_MEMBER", Kind.ALREADY_EXISTS, "{email} is the address of a member of this organization already."
+)
+INVITATION_ALREADY_ACCEPTED = _reason(
+    "INVITATION_ALREADY_ACCEPTED", Kind.FAILED_PRECONDITION, "The invitation of {email} was accepted already."
+)
+INVITATION_DECLINED = _reason(
+    "INVITATION_DECLINED", Kind.FAILED_PRECONDITION, "The invitation of {email} was declined; a new one is needed."
+)
+INVITATION_REVOKED = _reason(
+    "INVITATION_REVOKED", Kind.FAILED_PRECONDITION, "The invitation of {email} was revoked; a new one is needed."
+)
+INVITATION_EXPIRED = _reason(
+    "INVITATION_EXPIRED",
+    Kind.FAILED_PRECONDITION,
+    "The invitation of {email} has expired; ask for it to be sent again.",
+)
+INVITATION_WRONG_ACCOUNT = _reason(
+    "INVITATION_WRONG_ACCOUNT",
+    Kind.PERMISSION_DENIED,
+    "The invitation is for {email}, which isn't your account's address; sign in with that address, or open the link"
+    " in the mail.",
+)
+EMAIL_NOT_VERIFIED_FOR_INVITATION = _reason(
+    "EMAIL_NOT_VERIFIED_FOR_INVITATION",
+    Kind.FAILED_PRECONDITION,
+    "Your sign-in provider hasn't verified {email}; verify it there, or open the link in the mail.",
+)
+REDIRECT_NOT_ALLOWED = _reason(
+    "REDIRECT_NOT_ALLOWED",
+    Kind.INVALID_ARGUMENT,
+    "The redirect URL isn't at an origin that the operator allows (REDIRECT_ORIGINS).",
+)
+MAIL_LIMIT = _reason(
+    "MAIL_LIMIT",
+    Kind.RESOURCE_EXHAUSTED,
+    "{email} was sent {limit} mails in {window_seconds} seconds, which is the limit; try again later.",
+)
+ROLE_NOT_FOUND = _reason("ROLE_NOT_FOUND", Kind.NOT_FOUND, "There is no role '{role}'.")
+ROLE_IN_USE = _reason(
+    "ROLE_IN_USE", Kind.ALREADY_EXISTS, "There is a role '{role}' already; choose another key or name."
+)
+ACCOUNT_NOT_FOUND = _reason("ACCOUNT_NOT_FOUND", Kind.NOT_FOUND, "There is no account '{account}'.")
+
+# Backend keys.
+PERSON_REQUIRED = _reason(
+    "PERSON_REQUIRED",
+    Kind.PERMISSION_DENIED,
+    "A backend key is no person; use an access token of the person who does this.",
+)
+BACKEND_KEY_REQUIRED = _reason(
+    "BACKEND_KEY_REQUIRED", Kind.PERMISSION_DENIED, "Only a backend key may do this; make one with the command line."
+)
+SCOPE_MISSING = _reason(
+    "SCOPE_MISSING", Kind.PERMISSION_DENIED, "The backend key lacks the scope '{scope}'; use one that has it."
+)
+INVITER_NOT_MEMBER = _reason(
+    "INVITER_NOT_MEMBER", Kind.PERMISSION_DENIED, "The account that is acted for isn't a member of the organization."
+)
+
+# Idempotency keys.
+IDEMPOTENCY_KEY_INVALID = _reason(
+    "IDEMPOTENCY_KEY_INVALID",
+    Kind.INVALID_ARGUMENT,
+    "An Idempotency-Key has 1 to 255 printable ASCII characters; a UUID is a good one.",
+)
+IDEMPOTENCY_KEY_REUSED = _reason(
+    "IDEMPOTENCY_KEY_REUSED",
+    Kind.ALREADY_EXISTS,
+    "This Idempotency-Key was used with another request in the last 24 hours; use a fresh one for a new request.",
+)
+
 # What passes.
 DEADLINE_PASSED = _reason(
     "DEADLINE_PASSED", Kind.DEADLINE_EXCEEDED, "The deadline passed before the work was done; nothing was changed."

@@ -7,13 +7,8 @@ an admin can be shown it again while a copied database admits nobody; the row ha
 from __future__ import annotations
 
 import hashlib
-import hmac
-import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-
-from server.domain.errors import INVITE_KEY_UNAVAILABLE, ServiceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +26,3 @@ class InviteLink:
 def lookup_hash(invite_id: str) -> bytes:
     """Give what a link's id is looked up by: SHA-256, enough for an id of 122 unguessable bits."""
     return hashlib.sha256(b"invite-link\0" + invite_id.lower().encode()).digest()
-
-
-class SecretKeys:
-    """The operator's keys, the newest first: new secrets come from the first, old ones stay readable by the others."""
-
-    def __init__(self, keys: Sequence[bytes]) -> None:
-        if not keys or any(len(key) < 32 for key in keys):
-            message = "give at least one key, each of at least 32 bytes"
-            raise ValueError(message)
-        self._by_id = {hashlib.sha256(b"key-id\0" + key).hexdigest()[:16]: key for key in keys}
-        self.current_id = next(iter(self._by_id))
-
-    def derive(self, key_id: str, purpose: str, *parts: str) -> bytes:
-        """Give 32 secret bytes for a purpose and parts; `INVITE_KEY_UNAVAILABLE` when the key is gone."""
-        key = self._by_id.get(key_id)
-        if key is None:
-            raise ServiceError(INVITE_KEY_UNAVAILABLE)
-        return hmac.digest(key, "\0".join((purpose, *parts)).encode(), "sha256")
-
-    def invite_id(self, link_id: str, key_id: str) -> str:
-        """Give what opens a link: UUID text of version 4 with 122 bits that nobody guesses without the key."""
-        secret = self.derive(key_id, "invite-link", link_id)
-        return str(uuid.UUID(bytes=secret[:16], version=4))

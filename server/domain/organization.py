@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from server.domain.account import Account
 from server.domain.address import address_domain, domain_key
@@ -36,6 +37,8 @@ class Organization:
     member_count: int
     created_at: datetime
     updated_at: datetime
+    details: dict[str, Any] = field(default_factory=dict)
+    """What only one wire knows of: a slug, a description, metadata."""
 
     def admits(self, account: Account) -> bool:
         """Whether the account may join by its e-mail domain alone."""
@@ -59,6 +62,10 @@ class Member:
     email: str
     avatar_url: str
     login_provider: str
+    named_roles: tuple[str, ...] = ()
+    """Ids of named roles, which come on top of `role`."""
+    public_metadata: dict[str, Any] = field(default_factory=dict)
+    private_metadata: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_active(self) -> bool:

@@ -14,7 +14,7 @@ from connectrpc.interceptor import InterceptorSync
 from connectrpc.request import RequestContext
 from protobuf import Message
 
-from server.domain.account import Caller
+from server.domain.account import BackendKey, Caller
 from server.domain.errors import CREDENTIALS_INVALID, FieldViolation, ServiceError, invalid_request
 from server.faces.errors import connect_error, refusal_of
 from server.faces.exchange import current_exchange
@@ -61,8 +61,8 @@ CODECS: tuple[Codec[Any, Any], ...] = (proto_binary_codec(), PrintingJsonCodec()
 class Callers(Protocol):
     """Finds who holds a token (`service.authentication.Authentication`)."""
 
-    def caller(self, token: str, deadline: float | None = None) -> Caller:
-        """Give the caller, or refuse."""
+    def who(self, token: str, deadline: float | None = None) -> Caller | BackendKey:
+        """Give who calls, or refuse."""
         ...
 
 
@@ -128,7 +128,7 @@ class Identification:
         left = LONGEST_CALL_SECONDS if ctx.timeout_ms is None else min(ctx.timeout_ms / 1000, LONGEST_CALL_SECONDS)
         deadline = time.monotonic() + left
         authorization = ctx.request_headers.get("authorization")
-        who = None if authorization is None else self._callers.caller(bearer_token(authorization), deadline)
+        who = None if authorization is None else self._callers.who(bearer_token(authorization), deadline)
         previous = _current_call.set(Call(who, deadline))
         try:
             return call_next(request, ctx)

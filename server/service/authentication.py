@@ -12,11 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from server.domain.account import LOCAL_ISSUER, AccessToken, Account, Caller, Claims
+from server.domain.account import LOCAL_ISSUER, AccessToken, Account, BackendKey, Caller, Claims
 from server.domain.address import address_key
 from server.domain.errors import CREDENTIALS_INVALID, ServiceError
-from server.ports import Clock, Ids, Store, TokenVerifier, Transaction
+from server.ports import Clock, Ids, Snapshot, Store, TokenVerifier, Transaction
 from server.service.access_tokens import TOKEN_PREFIX, token_hash
+from server.service.backend_keys import KEY_PREFIX
 
 REMEMBERED_SECONDS = 1.0
 REMEMBERED_TOKENS = 50_000
@@ -25,8 +26,8 @@ REMEMBERED_TOKENS = 50_000
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
-    token: AccessToken
-    caller: Caller
+    credential: AccessToken | BackendKey
+    who: Caller | BackendKey
     until: float
 
 
@@ -49,44 +50,57 @@ class Authentication:
         self._remembered: dict[bytes, _Remembered] = {}
         # Callers with the same token wait here for the one that reads it.
         self._locks = [threading.Lock() for _ in range(64)]
-        self._last_used: dict[str, datetime] = {}
+        self._tokens_used: dict[str, datetime] = {}
+        self._keys_used: dict[str, datetime] = {}
         self._accounts: dict[Claims, tuple[Account, float]] = {}
 
-    def caller(self, token: str, deadline: float | None = None) -> Caller:
+    def who(self, token: str, deadline: float | None = None) -> Caller | BackendKey:
         """Give who holds the token; `CREDENTIALS_INVALID` when it opens nothing, whatever the cause."""
-        if token.startswith(TOKEN_PREFIX):
-            return self._by_access_token(token, deadline)
+        if token.startswith((TOKEN_PREFIX, KEY_PREFIX)):
+            return self._by_secret(token, deadline)
         if self._verifier is None:
             raise ServiceError(CREDENTIALS_INVALID)
         return Caller(self._account_of(self._verifier.verify(token)))
 
-    def _by_access_token(self, secret: str, deadline: float | None) -> Caller:
+    def _by_secret(self, secret: str, deadline: float | None) -> Caller | BackendKey:
         key = token_hash(secret)
         known = self._remembered.get(key)
         if known is None or known.until <= self._monotonic():
             with self._locks[key[0] % len(self._locks)]:
                 known = self._remembered.get(key)
                 if known is None or known.until <= self._monotonic():
-                    known = self._read(key, deadline)
+                    known = self._read(key, deadline, of_backend=secret.startswith(KEY_PREFIX))
         now = self._clock()
-        if not known.token.usable_at(now):
+        if not known.credential.usable_at(now):
             raise ServiceError(CREDENTIALS_INVALID)
-        self._last_used[known.token.id] = now
-        return known.caller
+        used = self._keys_used if isinstance(known.credential, BackendKey) else self._tokens_used
+        used[known.credential.id] = now
+        return known.who
 
-    def _read(self, key: bytes, deadline: float | None) -> _Remembered:
+    def _read(self, key: bytes, deadline: float | None, *, of_backend: bool) -> _Remembered:
         # The second begins before the read: what is revoked after it is seen in the next one.
         until = self._monotonic() + REMEMBERED_SECONDS
         with self._store.snapshot(deadline) as tx:
-            found = tx.access_token(key)
-        if found is None:
+            known = self._backend_key(tx, key, until) if of_backend else self._access_token(tx, key, until)
+        if known is None:
             raise ServiceError(CREDENTIALS_INVALID)
-        token, account = found
         if len(self._remembered) >= REMEMBERED_TOKENS:
             self._remembered.clear()
-        caller = Caller(account, token.read_only, token.user_id, token.organization_id)
-        known = self._remembered[key] = _Remembered(token, caller, until)
+        self._remembered[key] = known
         return known
+
+    @staticmethod
+    def _backend_key(tx: Snapshot, key: bytes, until: float) -> _Remembered | None:
+        found = tx.backend_key(key)
+        return None if found is None else _Remembered(found, found, until)
+
+    @staticmethod
+    def _access_token(tx: Snapshot, key: bytes, until: float) -> _Remembered | None:
+        found = tx.access_token(key)
+        if found is None:
+            return None
+        token, account = found
+        return _Remembered(token, Caller(account, token.read_only, token.user_id, token.organization_id), until)
 
     def _account_of(self, claims: Claims) -> Account:
         """Give the account of a person; who is seen for the first time gets one, who changed is updated."""
@@ -136,10 +150,12 @@ class Authentication:
 
     def write_last_used(self) -> None:
         """Write when tokens were last used; called now and then beside the requests, and at the end."""
-        last_used, self._last_used = self._last_used, {}
-        if last_used:
+        tokens, self._tokens_used = self._tokens_used, {}
+        keys, self._keys_used = self._keys_used, {}
+        if tokens or keys:
             with self._store.transaction() as tx:
-                tx.touch_access_tokens(last_used)
+                tx.touch_access_tokens(tokens)
+                tx.touch_backend_keys(keys)
 
 
 def _says_the_same(account: Account, claims: Claims) -> bool:

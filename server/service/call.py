@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from server.domain.account import Caller
+from server.domain.account import Account, BackendKey, Caller, Scope
 from server.domain.errors import (
     ACCOUNT_TOKEN_REQUIRED,
+    BACKEND_KEY_REQUIRED,
     CREDENTIALS_MISSING,
+    INVITER_NOT_MEMBER,
+    NOT_YOURS,
     ORGANIZATION_NOT_FOUND,
+    PERSON_REQUIRED,
     TOKEN_READ_ONLY,
     ServiceError,
 )
@@ -25,14 +29,25 @@ class Call:
     `deadline` is in seconds of `time.monotonic`.
     """
 
-    who: Caller | None
+    who: Caller | BackendKey | None
     deadline: float | None = None
 
     @property
     def caller(self) -> Caller:
-        """The caller; `CREDENTIALS_MISSING` when nobody has signed in."""
+        """The calling person; `CREDENTIALS_MISSING` when nobody has signed in, `PERSON_REQUIRED` for a backend key."""
+        if isinstance(self.who, BackendKey):
+            raise ServiceError(PERSON_REQUIRED)
         if self.who is None:
             raise ServiceError(CREDENTIALS_MISSING)
+        return self.who
+
+    def require_backend(self, scope: Scope) -> BackendKey:
+        """Give the calling backend key, which must have the scope; `BACKEND_KEY_REQUIRED` for a person."""
+        if self.who is None:
+            raise ServiceError(CREDENTIALS_MISSING)
+        if not isinstance(self.who, BackendKey):
+            raise ServiceError(BACKEND_KEY_REQUIRED)
+        self.who.require(scope)
         return self.who
 
     def require_account_token(self) -> Caller:
@@ -45,7 +60,7 @@ class Call:
 @contextmanager
 def writing(store: Store, call: Call) -> Iterator[Transaction]:
     """Open the transaction of a call that changes something; `TOKEN_READ_ONLY` for a token that may only read."""
-    if call.caller.read_only:
+    if not isinstance(call.who, BackendKey) and call.caller.read_only:
         raise ServiceError(TOKEN_READ_ONLY)
     with store.transaction(call.deadline) as tx:
         yield tx
@@ -67,3 +82,28 @@ def caller_admin(tx: Snapshot, call: Call, organization_id: str) -> Member:
     member = caller_member(tx, call, organization_id)
     member.require_admin()
     return member
+
+
+def administrator(
+    tx: Snapshot, call: Call, organization_id: str, scope: Scope, on_behalf_of: str | None = None
+) -> Account | None:
+    """Give the account that administers the organization in this call, None for a backend key that acts for nobody.
+
+    A person must be an admin. A backend key must reach the organization and have the scope; when it acts for an
+    account, that must be an admin (`INVITER_NOT_MEMBER`, `ADMIN_REQUIRED`).
+    """
+    if not isinstance(call.who, BackendKey):
+        caller_admin(tx, call, organization_id)
+        if on_behalf_of not in (None, call.caller.account_id):
+            raise ServiceError(NOT_YOURS)
+        return call.caller.account
+    call.who.require(scope)
+    if not call.who.reaches(organization_id) or tx.organization(organization_id) is None:
+        raise ServiceError(ORGANIZATION_NOT_FOUND)
+    if on_behalf_of is None:
+        return None
+    member = tx.member(organization_id, on_behalf_of)
+    if member is None or not member.is_active:
+        raise ServiceError(INVITER_NOT_MEMBER)
+    member.require_admin()
+    return tx.account(on_behalf_of)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from server.domain.errors import INVITE_NOT_FOUND, NO_LIVE_INVITE, ServiceError
-from server.domain.invite_link import InviteLink, SecretKeys, lookup_hash
+from server.domain.invite_link import InviteLink, lookup_hash
 from server.domain.organization import Organization
+from server.domain.secrets import SecretKeys
 from server.ports import Clock, Ids, Store
 from server.service.call import Call, caller_admin, writing
 

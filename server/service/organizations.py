@@ -64,7 +64,7 @@ class Organizations:
         organization = Organization(self._ids(), organization_name(name), (domain,) if shared else (), 0, now, now)
         with writing(self._store, call) as tx:
             tx.add_organization(organization)
-            member = self._admit(tx, organization, account, Role.ADMIN)
+            member = admit(tx, organization, account, Role.ADMIN, ids=self._ids, clock=self._clock)
         return replace(organization, member_count=1), member
 
     def get(self, call: Call, organization_id: str) -> Organization:
@@ -111,7 +111,7 @@ class Organizations:
             organization = tx.lock_organization_by_invite(lookup_hash(invite_id))
             if organization is None:
                 raise ServiceError(INVITE_NOT_FOUND)
-            return self._admit(tx, organization, account, Role.MEMBER)
+            return admit(tx, organization, account, Role.MEMBER, ids=self._ids, clock=self._clock)
 
     def join_by_domain(self, call: Call, organization_id: str) -> Member:
         """Make the caller a member of an organization that admits the domain of their verified address."""
@@ -126,7 +126,7 @@ class Organizations:
                 raise ServiceError(EMAIL_NOT_VERIFIED)
             if organization is None or not organization.admits(account):
                 raise ServiceError(ORGANIZATION_NOT_FOUND)
-            return self._admit(tx, organization, account, Role.MEMBER)
+            return admit(tx, organization, account, Role.MEMBER, ids=self._ids, clock=self._clock)
 
     def leave(self, call: Call, user_id: str) -> None:
         """End a membership: one's own, or another's as an admin. The user's access tokens end with it.
@@ -226,26 +226,6 @@ class Organizations:
         after = (page[-1].id,) if len(found) > limit else None
         return [o for o in page if o.id not in joined], page_token(domain, after)
 
-    def _admit(self, tx: Transaction, organization: Organization, account: Account, role: Role) -> Member:
-        """Make the account a member, under the organization's lock; an active member stays as it is."""
-        known = tx.member(organization.id, account.id)
-        if known is not None and known.is_active:
-            return known
-        member = Member(
-            user_id=known.user_id if known else self._ids(),
-            organization_id=organization.id,
-            account_id=account.id,
-            role=role,
-            status=MemberStatus.ACTIVE,
-            joined_at=self._clock(),
-            full_name=account.name,
-            email=account.email,
-            avatar_url=account.avatar_url,
-            login_provider=account.login_provider,
-        )
-        tx.put_member(member)
-        return member
-
     def _visible_member(self, tx: Snapshot, call: Call, user_id: str) -> Member:
         member = tx.member_by_user_id(user_id)
         if member is None:
@@ -260,6 +240,32 @@ class Organizations:
             return ()
         only = replace(member_filter, user_ids=(caller.user_id,))
         return tx.members(caller.organization_id, only, MemberOrder(), None, 1).members
+
+
+def admit(
+    tx: Transaction, organization: Organization, account: Account, role: Role, *, ids: Ids, clock: Clock
+) -> Member:
+    """Make the account a member, under the organization's lock; an active member stays as it is.
+
+    Who left before is the same user again.
+    """
+    known = tx.member(organization.id, account.id)
+    if known is not None and known.is_active:
+        return known
+    member = Member(
+        user_id=known.user_id if known else ids(),
+        organization_id=organization.id,
+        account_id=account.id,
+        role=role,
+        status=MemberStatus.ACTIVE,
+        joined_at=clock(),
+        full_name=account.name,
+        email=account.email,
+        avatar_url=account.avatar_url,
+        login_provider=account.login_provider,
+    )
+    tx.put_member(member)
+    return member
 
 
 def _existing(organization: Organization | None) -> Organization:

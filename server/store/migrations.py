@@ -113,4 +113,108 @@ ORGANIZATIONS = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (ORGANIZATIONS,)
+INVITATIONS = Migration(
+    "invitations",
+    (
+        "ALTER TABLE organizations ADD COLUMN details TEXT NOT NULL DEFAULT '{{}}'",
+        "ALTER TABLE members ADD COLUMN named_roles TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE members ADD COLUMN public_metadata TEXT NOT NULL DEFAULT '{{}}'",
+        "ALTER TABLE members ADD COLUMN private_metadata TEXT NOT NULL DEFAULT '{{}}'",
+        "CREATE INDEX members_by_email ON members (organization_id, email_key)",
+        """
+        CREATE TABLE named_roles (
+            id TEXT PRIMARY KEY,
+            key TEXT NOT NULL UNIQUE,
+            name TEXT NOT NULL UNIQUE,
+            description TEXT NOT NULL,
+            rights TEXT NOT NULL CHECK (rights IN ('admin', 'member'))
+        ) {strict}
+        """,
+        """
+        CREATE TABLE invitations (
+            id TEXT PRIMARY KEY,
+            organization_id TEXT NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
+            email TEXT NOT NULL,
+            email_key TEXT NOT NULL,
+            role TEXT NOT NULL CHECK (role IN ('admin', 'member')),
+            named_roles TEXT NOT NULL,
+            status TEXT NOT NULL CHECK (status IN ('pending', 'accepted', 'declined', 'revoked', 'expired')),
+            inviter_account_id TEXT REFERENCES accounts (id) ON DELETE SET NULL,
+            inviter_name TEXT NOT NULL,
+            public_metadata TEXT NOT NULL,
+            private_metadata TEXT NOT NULL,
+            redirect_url TEXT NOT NULL,
+            locale TEXT NOT NULL,
+            delivery_state TEXT NOT NULL,
+            delivery_error TEXT NOT NULL,
+            generation {integer} NOT NULL,
+            key_id TEXT NOT NULL,
+            token_hash {bytes} NOT NULL UNIQUE,
+            created_at {integer} NOT NULL,
+            updated_at {integer} NOT NULL,
+            expires_at {integer} NOT NULL,
+            responded_at {integer},
+            accepted_account_id TEXT REFERENCES accounts (id) ON DELETE SET NULL
+        ) {strict}
+        """,
+        # Two pending invitations of one address into one organization can't be written down.
+        """
+        CREATE UNIQUE INDEX invitations_pending ON invitations (organization_id, email_key)
+        WHERE status = 'pending'
+        """,
+        "CREATE INDEX invitations_by_time ON invitations (organization_id, created_at, id)",
+        "CREATE INDEX invitations_by_expiry ON invitations (organization_id, expires_at, id)",
+        "CREATE INDEX invitations_by_email ON invitations (organization_id, email_key, id)",
+        "CREATE INDEX invitations_of_address ON invitations (email_key, created_at, id)",
+        "CREATE INDEX invitations_inviter ON invitations (inviter_account_id)",
+        "CREATE INDEX invitations_acceptor ON invitations (accepted_account_id)",
+        # A mail holds no secret: its text is made when it is sent.
+        """
+        CREATE TABLE outbox (
+            id TEXT PRIMARY KEY,
+            organization_id TEXT NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
+            invitation_id TEXT NOT NULL REFERENCES invitations (id) ON DELETE CASCADE,
+            generation {integer} NOT NULL,
+            email_key TEXT NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('queued', 'sent', 'failed', 'superseded')),
+            attempts {integer} NOT NULL,
+            error TEXT NOT NULL,
+            link TEXT NOT NULL,
+            created_at {integer} NOT NULL,
+            next_attempt_at {integer} NOT NULL,
+            sent_at {integer}
+        ) {strict}
+        """,
+        "CREATE INDEX outbox_due ON outbox (next_attempt_at, id) WHERE state = 'queued'",
+        "CREATE INDEX outbox_recipient ON outbox (email_key, created_at)",
+        "CREATE INDEX outbox_invitation ON outbox (invitation_id)",
+        "CREATE INDEX outbox_organization ON outbox (organization_id)",
+        """
+        CREATE TABLE backend_keys (
+            id TEXT PRIMARY KEY,
+            name TEXT NOT NULL,
+            key_hash {bytes} NOT NULL UNIQUE,
+            organization_ids TEXT NOT NULL,
+            scopes TEXT NOT NULL,
+            created_at {integer} NOT NULL,
+            expires_at {integer},
+            last_used_at {integer},
+            revoked_at {integer}
+        ) {strict}
+        """,
+        # The answer is sealed with a key that is not in the database.
+        """
+        CREATE TABLE idempotency_keys (
+            caller TEXT NOT NULL,
+            key TEXT NOT NULL,
+            fingerprint {bytes} NOT NULL,
+            answer {bytes},
+            created_at {integer} NOT NULL,
+            PRIMARY KEY (caller, key)
+        ) {strict}
+        """,
+        "CREATE INDEX idempotency_keys_by_time ON idempotency_keys (created_at)",
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (ORGANIZATIONS, INVITATIONS)

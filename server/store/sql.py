@@ -1,75 +1,41 @@
-"""The store in SQL that every engine understands.
+"""The store in SQL that every engine understands: organizations, members, links, accounts and access tokens.
 
-An engine (`sqlite.py`) brings connections, transactions and its errors; what is read and written stands here once.
-Parameters are written `:name`. A write that can meet another's is guarded in its own statement and answers by the
-number of rows it touched, never by catching a driver's error.
+An engine (`sqlite.py`) brings connections, transactions and its errors; what is read and written stands here once, and
+in the files named alike. Parameters are written `:name`. A write that can meet another's is guarded in its own
+statement and answers by the number of rows it touched, never by catching a driver's error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
 from server.domain.account import AccessToken, Account
 from server.domain.address import address_key, fold
 from server.domain.invite_link import InviteLink
 from server.domain.organization import Member, Membership, MemberStatus, Organization, Role
 from server.ports import MemberFilter, MemberOrder, MemberPage
+from server.store.sql_base import (
+    Row,
+    from_json,
+    from_micros,
+    in_list,
+    like,
+    made,
+    micros_or_none,
+    moment_or_none,
+    to_json,
+    to_micros,
+)
+from server.store.sql_invitations import InvitationReads, InvitationWrites
+from server.store.sql_keys import KeyReads, KeyWrites
+from server.store.sql_outbox import OutboxReads, OutboxWrites
 
-Row = Sequence[Any]
-_Value = TypeVar("_Value")
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-class Cursor(Protocol):
-    """The part of a DB-API cursor that is used here."""
-
-    @property
-    def rowcount(self) -> int: ...
-    def fetchone(self) -> Row | None: ...
-    def fetchall(self) -> Sequence[Row]: ...
-
-
-Execute = Callable[[str, dict[str, Any]], Cursor]
-"""Runs one statement with `:name` parameters."""
-
-
-def to_micros(moment: datetime) -> int:
-    """Give microseconds since 1970."""
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def from_micros(micros: int) -> datetime:
-    """Give the moment, in UTC."""
-    return _EPOCH + timedelta(microseconds=micros)
-
-
-def _micros_or_none(moment: datetime | None) -> int | None:
-    return None if moment is None else to_micros(moment)
-
-
-def _moment_or_none(micros: int | None) -> datetime | None:
-    return None if micros is None else from_micros(micros)
-
-
-def _in_list(column: str, name: str, values: Sequence[str], parameters: dict[str, Any]) -> str:
-    names = [f"{name}_{index}" for index in range(len(values))]
-    parameters.update(zip(names, values, strict=True))
-    return f"{column} IN ({', '.join(f':{n}' for n in names)})"
-
-
-def _like(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
-
-
-_ORGANIZATION = "o.id, o.name, o.invite_domains, o.member_count, o.created_at, o.updated_at"
+_ORGANIZATION = "o.id, o.name, o.invite_domains, o.member_count, o.created_at, o.updated_at, o.details"
 _MEMBER = (
     "m.user_id, m.organization_id, m.account_id, m.role, m.status, m.joined_at,"
-    " m.full_name, m.email, m.avatar_url, m.login_provider"
+    " m.full_name, m.email, m.avatar_url, m.login_provider, m.named_roles, m.public_metadata, m.private_metadata"
 )
 _ACCOUNT = "a.id, a.issuer, a.subject, a.name, a.email, a.email_verified, a.avatar_url, a.created_at, a.updated_at"
 _TOKEN_COLUMNS = (  # columns
@@ -77,17 +43,32 @@ _TOKEN_COLUMNS = (  # columns
     " t.created_at, t.expires_at, t.last_used_at, t.revoked_at"
 )
 _TOKEN_WIDTH = 10
-_MEMBER_WIDTH = 10
+_MEMBER_WIDTH = 13
 _LINK = "l.id, l.organization_id, l.key_id, l.lookup_hash, l.created_by, l.created_at"
 
 
 def _organization(row: Row) -> Organization:
-    return Organization(row[0], row[1], tuple(row[2].split()), row[3], from_micros(row[4]), from_micros(row[5]))
+    return Organization(
+        row[0], row[1], tuple(row[2].split()), row[3], from_micros(row[4]), from_micros(row[5]), from_json(row[6])
+    )
 
 
 def _member(row: Row) -> Member:
+    named_roles, public, private = row[10:_MEMBER_WIDTH]
     return Member(
-        row[0], row[1], row[2], Role(row[3]), MemberStatus(row[4]), from_micros(row[5]), *row[6:_MEMBER_WIDTH]
+        row[0],
+        row[1],
+        row[2],
+        Role(row[3]),
+        MemberStatus(row[4]),
+        from_micros(row[5]),
+        row[6],
+        row[7],
+        row[8],
+        row[9],
+        tuple(named_roles.split()),
+        from_json(public),
+        from_json(private),
     )
 
 
@@ -107,9 +88,9 @@ def _token(row: Row) -> AccessToken:
         row[4],
         bool(row[5]),
         from_micros(created),
-        _moment_or_none(expires),
-        _moment_or_none(last_used),
-        _moment_or_none(revoked),
+        moment_or_none(expires),
+        moment_or_none(last_used),
+        moment_or_none(revoked),
     )
 
 
@@ -121,27 +102,14 @@ def _link(row: Row) -> InviteLink:
     return InviteLink(row[0], row[1], row[2], bytes(row[3]), row[4], from_micros(row[5]))
 
 
-def _made(make: Callable[[Row], _Value], row: Row | None) -> _Value | None:
-    return None if row is None else make(row)
-
-
-class SqlSnapshot:
+class SqlSnapshot(InvitationReads, OutboxReads, KeyReads):
     """Reads; see `ports.Snapshot`."""
-
-    def __init__(self, execute: Execute) -> None:
-        self._execute = execute
-
-    def _one(self, sql: str, **parameters: Any) -> Row | None:
-        return self._execute(sql, parameters).fetchone()
-
-    def _all(self, sql: str, parameters: dict[str, Any]) -> Sequence[Row]:
-        return self._execute(sql, parameters).fetchall()
 
     # Organizations and members.
 
     def organization(self, organization_id: str) -> Organization | None:
         row = self._one(f"SELECT {_ORGANIZATION} FROM organizations o WHERE o.id = :id", id=organization_id)
-        return _made(_organization, row)
+        return made(_organization, row)
 
     def organizations_admitting(self, domain: str, after: str, limit: int) -> Sequence[Organization]:
         rows = self._all(
@@ -157,11 +125,11 @@ class SqlSnapshot:
             organization=organization_id,
             account=account_id,
         )
-        return _made(_member, row)
+        return made(_member, row)
 
     def member_by_user_id(self, user_id: str) -> Member | None:
         row = self._one(f"SELECT {_MEMBER} FROM members m WHERE m.user_id = :user", user=user_id)
-        return _made(_member, row)
+        return made(_member, row)
 
     def members(
         self,
@@ -198,6 +166,35 @@ class SqlSnapshot:
         )
         return [Membership(_member(row), _organization(row[_MEMBER_WIDTH:])) for row in rows]
 
+    def organizations(self, search: str, offset: int, limit: int) -> tuple[Sequence[Organization], int]:
+        where, parameters = "1 = 1", {"search": like(search)} if search else {}
+        if search:
+            where = "lower(o.name) LIKE :search ESCAPE '\\'"
+        total = self._all(f"SELECT count(*) FROM organizations o WHERE {where}", parameters)[0][0]
+        rows = self._all(
+            f"SELECT {_ORGANIZATION} FROM organizations o WHERE {where} ORDER BY o.created_at DESC, o.id DESC"
+            " LIMIT :limit OFFSET :offset",
+            {**parameters, "limit": limit, "offset": offset},
+        )
+        return [_organization(row) for row in rows], total
+
+    def members_by_offset(self, organization_id: str, offset: int, limit: int) -> Sequence[Member]:
+        rows = self._all(
+            f"SELECT {_MEMBER} FROM members m WHERE m.organization_id = :organization AND m.status = 'active'"
+            " ORDER BY m.joined_at DESC, m.user_id DESC LIMIT :limit OFFSET :offset",
+            {"organization": organization_id, "offset": offset, "limit": limit},
+        )
+        return [_member(row) for row in rows]
+
+    def member_by_email(self, organization_id: str, email_key: str) -> Member | None:
+        row = self._one(
+            f"SELECT {_MEMBER} FROM members m WHERE m.organization_id = :organization AND m.email_key = :email"
+            " AND m.status = 'active' LIMIT 1",
+            organization=organization_id,
+            email=email_key,
+        )
+        return made(_member, row)
+
     def has_other_admin(self, organization_id: str, user_id: str) -> bool:
         row = self._one(
             "SELECT 1 FROM members WHERE organization_id = :organization AND user_id <> :user"
@@ -214,7 +211,7 @@ class SqlSnapshot:
             f"SELECT {_LINK} FROM invite_links l WHERE l.organization_id = :organization",
             organization=organization_id,
         )
-        return _made(_link, row)
+        return made(_link, row)
 
     def organization_by_invite(self, lookup_hash: bytes) -> Organization | None:
         row = self._one(
@@ -222,13 +219,13 @@ class SqlSnapshot:
             " WHERE l.lookup_hash = :hash",
             hash=lookup_hash,
         )
-        return _made(_organization, row)
+        return made(_organization, row)
 
     # Accounts and their tokens.
 
     def account(self, account_id: str) -> Account | None:
         row = self._one(f"SELECT {_ACCOUNT} FROM accounts a WHERE a.id = :id", id=account_id)
-        return _made(_account, row)
+        return made(_account, row)
 
     def account_by_identity(self, issuer: str, subject: str) -> Account | None:
         row = self._one(
@@ -236,7 +233,7 @@ class SqlSnapshot:
             issuer=issuer,
             subject=subject,
         )
-        return _made(_account, row)
+        return made(_account, row)
 
     def accounts_by_email(self, email_key: str) -> Sequence[Account]:
         rows = self._all(
@@ -251,11 +248,11 @@ class SqlSnapshot:
             " WHERE t.token_hash = :hash",
             hash=token_hash,
         )
-        return _made(_token_and_account, row)
+        return made(_token_and_account, row)
 
     def access_token_by_id(self, token_id: str) -> AccessToken | None:
         row = self._one(f"SELECT {_TOKEN_COLUMNS} FROM access_tokens t WHERE t.id = :id", id=token_id)
-        return _made(_token, row)
+        return made(_token, row)
 
     def access_tokens(
         self, account_id: str, user_ids: tuple[str, ...], *, of_users_only: bool, after: str, limit: int
@@ -265,7 +262,7 @@ class SqlSnapshot:
         if of_users_only:
             where += " AND t.user_id IS NOT NULL"
         if user_ids:
-            where += " AND " + _in_list("t.user_id", "user", user_ids, parameters)
+            where += " AND " + in_list("t.user_id", "user", user_ids, parameters)
         rows = self._all(
             f"SELECT {_TOKEN_COLUMNS} FROM access_tokens t WHERE {where} ORDER BY t.id LIMIT :limit", parameters
         )
@@ -281,12 +278,12 @@ def _member_conditions(organization_id: str, wanted: MemberFilter) -> tuple[str,
         ("m.user_id", "user", wanted.user_ids),
         ("m.login_provider", "provider", wanted.login_providers),
     )
-    where += [_in_list(column, name, values, parameters) for column, name, values in lists if values]
+    where += [in_list(column, name, values, parameters) for column, name, values in lists if values]
     if wanted.other_than_login_providers:
-        where.append("NOT " + _in_list("m.login_provider", "other", wanted.other_than_login_providers, parameters))
+        where.append("NOT " + in_list("m.login_provider", "other", wanted.other_than_login_providers, parameters))
     if wanted.search:
         where.append("(m.name_key LIKE :search ESCAPE '\\' OR m.email_key LIKE :search ESCAPE '\\')")
-        parameters["search"] = _like(wanted.search)
+        parameters["search"] = like(wanted.search)
     if wanted.email:
         where.append("m.email_key = :email")
         parameters["email"] = wanted.email
@@ -296,25 +293,14 @@ def _member_conditions(organization_id: str, wanted: MemberFilter) -> tuple[str,
     return " AND ".join(where), parameters
 
 
-class SqlTransaction(SqlSnapshot):
-    """Reads and writes; see `ports.Transaction`.
-
-    `row_lock` is what the engine appends to a SELECT to keep the row from others until the end: nothing in SQLite,
-    where a write transaction is alone.
-    """
-
-    def __init__(self, execute: Execute, row_lock: str = "") -> None:
-        super().__init__(execute)
-        self._row_lock = row_lock
-
-    def _write(self, sql: str, **parameters: Any) -> int:
-        return self._execute(sql, parameters).rowcount
+class SqlTransaction(SqlSnapshot, InvitationWrites, OutboxWrites, KeyWrites):
+    """Reads and writes; see `ports.Transaction`."""
 
     def lock_organization(self, organization_id: str) -> Organization | None:
         row = self._one(
             f"SELECT {_ORGANIZATION} FROM organizations o WHERE o.id = :id{self._row_lock}", id=organization_id
         )
-        return _made(_organization, row)
+        return made(_organization, row)
 
     def lock_organization_by_invite(self, lookup_hash: bytes) -> Organization | None:
         found = self._one("SELECT organization_id FROM invite_links WHERE lookup_hash = :hash", hash=lookup_hash)
@@ -326,23 +312,26 @@ class SqlTransaction(SqlSnapshot):
 
     def add_organization(self, organization: Organization) -> None:
         self._write(
-            "INSERT INTO organizations (id, name, invite_domains, member_count, created_at, updated_at)"
-            " VALUES (:id, :name, :domains, 0, :created_at, :updated_at)",
+            "INSERT INTO organizations (id, name, invite_domains, member_count, created_at, updated_at, details)"
+            " VALUES (:id, :name, :domains, 0, :created_at, :updated_at, :details)",
             id=organization.id,
             name=organization.name,
             domains=" ".join(organization.invite_domains),
             created_at=to_micros(organization.created_at),
             updated_at=to_micros(organization.updated_at),
+            details=to_json(organization.details),
         )
         self._put_invite_domains(organization)
 
     def update_organization(self, organization: Organization) -> None:
         self._write(
-            "UPDATE organizations SET name = :name, invite_domains = :domains, updated_at = :updated_at WHERE id = :id",
+            "UPDATE organizations SET name = :name, invite_domains = :domains, updated_at = :updated_at,"
+            " details = :details WHERE id = :id",
             id=organization.id,
             name=organization.name,
             domains=" ".join(organization.invite_domains),
             updated_at=to_micros(organization.updated_at),
+            details=to_json(organization.details),
         )
         self._write("DELETE FROM invite_domains WHERE organization_id = :id", id=organization.id)
         self._put_invite_domains(organization)
@@ -362,13 +351,14 @@ class SqlTransaction(SqlSnapshot):
         known = self.member_by_user_id(member.user_id)
         self._write(
             "INSERT INTO members (user_id, organization_id, account_id, role, status, joined_at, full_name, name_key,"
-            " email, email_key, avatar_url, login_provider)"
+            " email, email_key, avatar_url, login_provider, named_roles, public_metadata, private_metadata)"
             " VALUES (:user_id, :organization_id, :account_id, :role, :status, :joined_at, :full_name, :name_key,"
-            " :email, :email_key, :avatar_url, :login_provider)"
+            " :email, :email_key, :avatar_url, :login_provider, :named_roles, :public_metadata, :private_metadata)"
             " ON CONFLICT (user_id) DO UPDATE SET role = excluded.role, status = excluded.status,"
             " joined_at = excluded.joined_at, full_name = excluded.full_name, name_key = excluded.name_key,"
             " email = excluded.email, email_key = excluded.email_key, avatar_url = excluded.avatar_url,"
-            " login_provider = excluded.login_provider",
+            " login_provider = excluded.login_provider, named_roles = excluded.named_roles,"
+            " public_metadata = excluded.public_metadata, private_metadata = excluded.private_metadata",
             user_id=member.user_id,
             organization_id=member.organization_id,
             account_id=member.account_id,
@@ -381,6 +371,9 @@ class SqlTransaction(SqlSnapshot):
             email_key=address_key(member.email),
             avatar_url=member.avatar_url,
             login_provider=member.login_provider,
+            named_roles=" ".join(member.named_roles),
+            public_metadata=to_json(member.public_metadata),
+            private_metadata=to_json(member.private_metadata),
         )
         change = int(member.is_active) - int(known is not None and known.is_active)
         if change:
@@ -458,9 +451,9 @@ class SqlTransaction(SqlSnapshot):
             token_hash=token_hash,
             read_only=int(token.read_only),
             created_at=to_micros(token.created_at),
-            expires_at=_micros_or_none(token.expires_at),
-            last_used_at=_micros_or_none(token.last_used_at),
-            revoked_at=_micros_or_none(token.revoked_at),
+            expires_at=micros_or_none(token.expires_at),
+            last_used_at=micros_or_none(token.last_used_at),
+            revoked_at=micros_or_none(token.revoked_at),
         )
 
     def revoke_access_token(self, token_id: str, now: datetime) -> bool:

@@ -21,7 +21,8 @@ from sqlite_utils import utils as sqlite_utils
 from server.domain.errors import DEADLINE_PASSED, STORE_BUSY, STORE_UNAVAILABLE, ServiceError
 from server.ports import Clock, Snapshot, Transaction
 from server.store.migrations import MIGRATIONS, Migration
-from server.store.sql import SqlSnapshot, SqlTransaction, to_micros
+from server.store.sql import SqlSnapshot, SqlTransaction
+from server.store.sql_base import to_micros
 
 sqlite3: Any = vars(sqlite_utils)["sqlite3"]
 """The driver that sqlite-utils chose: `pysqlite3` where it is installed."""
