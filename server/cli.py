@@ -19,11 +19,12 @@ from uuid import UUID
 
 import click
 
-from server.domain.account import AccessToken, Account
-from server.domain.address import address_key
+from server.domain.account import AccessToken, Account, BackendKey, Scope
+from server.domain.address import address_key, is_address
 from server.domain.errors import ServiceError
-from server.domain.organization import Membership, Organization
+from server.domain.organization import Membership, Organization, Role
 from server.domain.secrets import SecretKeys
+from server.faces.spelling import spellings
 from server.logs import configure_logs
 from server.main import Service, build_service, open_store, utc_now
 from server.ports import MemberFilter, MemberOrder
@@ -196,31 +197,77 @@ def token() -> None:
 
 
 @token.command("create")
-@click.option("--email", required=True, help="Address of the person; their account is made when there is none.")
+@click.option("--email", default="", help="Address of the person; their account is made when there is none.")
+@click.option("--organization", default="", help="With --email: id of the one organization that the token is for.")
+@click.option("--backend", is_flag=True, help="Make a backend key, which is no person's; needs --name.")
+@click.option(
+    "--only-organization", multiple=True, help="With --backend: id of an organization the key reaches. Default: all."
+)
+@click.option(
+    "--scope",
+    multiple=True,
+    type=click.Choice([scope.value for scope in Scope]),
+    help="With --backend: what the key may do. Default: all.",
+)
 @click.option("--name", default="", help="The person's name; the address when left out.")
 @click.option("--expires", type=Span(), help="When the token ends, like 90d or 12h; never when left out.")
 @click.option("--description", default="made at the command line", help="What the token is for.")
 @click.option("--read-only", is_flag=True, help="The token may only read.")
 @_with_service
 def token_create(
-    service: Service, email: str, name: str, expires: timedelta | None, description: str, *, read_only: bool
+    service: Service,
+    email: str,
+    organization: str,
+    name: str,
+    expires: timedelta | None,
+    description: str,
+    only_organization: tuple[str, ...],
+    scope: tuple[str, ...],
+    *,
+    backend: bool,
+    read_only: bool,
 ) -> None:
-    """Make an access token of a person and print it, alone, on standard output. It is never shown again."""
-    if not re.fullmatch(r"[^@\s]+@[^@\s]+", email):
+    """Make an access token of a person, or a backend key, and print it, alone, on standard output.
+
+    It is never shown again.
+    """
+    expires_at = utc_now() + expires if expires else None
+    if backend:
+        if not name or email:
+            raise SettingsError("a backend key has a --name and no --email")
+        scopes = tuple(Scope(value) for value in scope)
+        click.echo(
+            service.backend_keys.issue(name, organization_ids=only_organization, scopes=scopes, expires_at=expires_at)[
+                0
+            ]
+        )
+        return
+    if not is_address(email):
         raise SettingsError(f"{email!r} is no e-mail address; write --email alice@example.com")
     account = service.authentication.local_account(email, name)
-    expires_at = utc_now() + expires if expires else None
-    secret, _ = service.tokens.issue(account, description=description, expires_at=expires_at, read_only=read_only)
+    secret, _ = service.tokens.issue(
+        account,
+        description=description,
+        expires_at=expires_at,
+        read_only=read_only,
+        organization_id=organization or None,
+    )
     click.echo(secret)
 
 
 @token.command("list")
-@click.option("--email", required=True, help="Address of the person.")
+@click.option("--email", default="", help="Address of the person.")
+@click.option("--backend", is_flag=True, help="List backend keys instead of a person's tokens.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_with_service
-def token_list(service: Service, email: str, *, as_json: bool) -> None:
-    """List a person's access tokens that aren't revoked; the secrets can't be shown."""
-    tokens = [_token_facts(t) for account in _accounts(service, email) for t in service.tokens.list_all(account)]
+def token_list(service: Service, email: str, *, backend: bool, as_json: bool) -> None:
+    """List a person's access tokens, or backend keys, that aren't revoked; the secrets can't be shown."""
+    if backend == bool(email):
+        raise SettingsError("say whose tokens to list: --email ADDRESS, or --backend")
+    if backend:
+        tokens = [_key_facts(key) for key in service.backend_keys.list_all()]
+    else:
+        tokens = [_token_facts(t) for account in _accounts(service, email) for t in service.tokens.list_all(account)]
     if as_json:
         click.echo(json.dumps(tokens, indent=2))
         return
@@ -233,7 +280,7 @@ def token_list(service: Service, email: str, *, as_json: bool) -> None:
 @_with_service
 def token_revoke(service: Service, id_or_token: str) -> None:
     """Revoke a token by its id or the token itself; it opens nothing from the next second on."""
-    if not service.tokens.revoke(id_or_token):
+    if not service.tokens.revoke(id_or_token) and not service.backend_keys.revoke(id_or_token):
         raise SettingsError("there is no such token, or it is revoked already; see: organization-service token list")
     click.echo("revoked", err=True)
 
@@ -276,6 +323,62 @@ def show_organization(service: Service, organization_id: str, *, as_json: bool) 
     _print(facts, as_json=as_json)
 
 
+@show.command("invitation")
+@click.argument("invitation_id")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_with_service
+def show_invitation(service: Service, invitation_id: str, *, as_json: bool) -> None:
+    """Show an invitation; its token can't be shown."""
+    with service.store.snapshot() as tx:
+        found = tx.invitation(invitation_id)
+    if found is None:
+        raise SettingsError(f"there is no invitation with the id {invitation_id!r}")
+    facts = {
+        "ids": spellings("invitation", found.id),
+        "organization_ids": spellings("organization", found.organization_id),
+        "email": found.email,
+        "role": found.role.value,
+        "status": found.status_at(utc_now()).value,
+        "delivery_state": found.delivery_state.value,
+        "delivery_error": found.delivery_error,
+        "created_at": _moment(found.created_at),
+        "expires_at": _moment(found.expires_at),
+    }
+    _print(facts, as_json=as_json)
+
+
+@main.group()
+def role() -> None:
+    """Named roles of the instance, each with the rights of admin or member."""
+
+
+@role.command("create")
+@click.argument("key")
+@click.option("--name", default="", help="What people read; the key when left out.")
+@click.option("--description", default="", help="What the role is for.")
+@click.option("--rights", type=click.Choice([r.value for r in Role]), default=Role.MEMBER.value, show_default=True)
+@_with_service
+def role_create(service: Service, key: str, name: str, description: str, rights: str) -> None:
+    """Make a named role that invitations and memberships can carry, and print its id."""
+    click.echo(service.roles.create(key, name or key, description=description, rights=Role(rights)).id)
+
+
+@role.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_with_service
+def role_list(service: Service, *, as_json: bool) -> None:
+    """List the named roles."""
+    roles = [
+        {"ids": spellings("role", r.id), "key": r.key, "name": r.name, "rights": r.rights.value}
+        for r in service.roles.list()
+    ]
+    if as_json:
+        click.echo(json.dumps(roles, indent=2))
+        return
+    for facts in roles:
+        click.echo(f"{facts['key']}  {facts['name']}  {facts['rights']}")
+
+
 def _accounts(service: Service, email_or_id: str) -> list[Account]:
     with service.store.snapshot() as tx:
         try:
@@ -304,9 +407,21 @@ def _token_facts(found: AccessToken) -> dict[str, Any]:
     }
 
 
+def _key_facts(key: BackendKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "description": key.name,
+        "organization_ids": list(key.organization_ids),
+        "scopes": [scope.value for scope in key.scopes],
+        "created_at": _moment(key.created_at),
+        "expires_at": _moment(key.expires_at),
+        "last_used_at": _moment(key.last_used_at),
+    }
+
+
 def _account_facts(account: Account, memberships: list[Membership]) -> dict[str, Any]:
     return {
-        "ids": {"gitpod": account.id},
+        "ids": spellings("account", account.id),
         "issuer": account.issuer,
         "subject": account.subject,
         "name": account.name,
@@ -323,7 +438,7 @@ def _account_facts(account: Account, memberships: list[Membership]) -> dict[str,
 
 def _organization_facts(organization: Organization) -> dict[str, Any]:
     return {
-        "ids": {"gitpod": organization.id},
+        "ids": spellings("organization", organization.id),
         "name": organization.name,
         "invite_domains": list(organization.invite_domains),
         "member_count": organization.member_count,

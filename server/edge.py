@@ -28,17 +28,20 @@ _RPC_PATH = re.compile(r"/[A-Za-z_][\w.]*\.[\w.]+/\w+", re.ASCII)
 class Edge:
     """The WSGI application of the whole service.
 
-    `methods` are the applications by the path of each method that they answer, `unimplemented` answers every other
-    RPC, and `ping` raises a `ServiceError` while the service can't take requests.
+    `methods` are the applications by the path of each RPC that they answer, `faces` those by the first segment of
+    their paths (`clerk`), `unimplemented` answers every other RPC, and `ping` raises a `ServiceError` while the service
+    can't take requests.
     """
 
     def __init__(
         self,
         methods: Mapping[str, WSGIApplication],
+        faces: Mapping[str, WSGIApplication],
         unimplemented: WSGIApplication,
         ping: Callable[[], None],
     ) -> None:
         self._methods = methods
+        self._faces = faces
         self._unimplemented = unimplemented
         self._ping = ping
 
@@ -79,7 +82,7 @@ class Edge:
             )
 
     def _application(self, path: str) -> WSGIApplication:
-        application = self._methods.get(path)
+        application = self._methods.get(path) or self._faces.get(path.split("/", 2)[1])
         if application is not None:
             return application
         if path == "/healthz":

@@ -17,17 +17,24 @@ from gen.gitpod.v1.identity_connect import IdentityServiceWSGIApplication
 from gen.gitpod.v1.organization_connect import OrganizationServiceWSGIApplication
 from gen.gitpod.v1.user_connect import UserServiceWSGIApplication
 from gen.grpc.health.v1.health_connect import HealthWSGIApplication
+from gen.invitations.v1.invitation_connect import InvitationServiceWSGIApplication
 from server.domain.secrets import SecretKeys
 from server.edge import Edge
+from server.faces.clerk import clerk_face
 from server.faces.connect import CODECS, READ_MAX_BYTES, Boundary, interceptors
 from server.faces.exchange import current_exchange
 from server.faces.gitpod import AccountServicer, IdentityServicer, OrganizationServicer, QueryPaging, UserServicer
 from server.faces.health import Health
+from server.faces.invitations import InvitationServicer
+from server.faces.koyeb import koyeb_face
+from server.faces.logto import logto_face
+from server.faces.rest import Parts
 from server.faces.unimplemented import UnimplementedApplication
 from server.oidc import IssuerConfig, JwtVerifier
 from server.ports import Clock, Ids, Store, TokenVerifier
 from server.sealing import KeySealing
 from server.service.access_tokens import AccessTokens
+from server.service.administration import Administration
 from server.service.authentication import Authentication
 from server.service.backend_keys import BackendKeys
 from server.service.idempotency import Idempotency
@@ -47,9 +54,13 @@ REFLECTED = (
     AccountServicer.desc(),
     IdentityServicer.desc(),
     UserServicer.desc(),
+    InvitationServicer.desc(),
     Health.desc(),
 )
 """The services that a client may ask the descriptions of."""
+
+READS = frozenset({"GetOrganizationInvite", "PreviewInvitation"})
+"""Methods that change nothing, though their contract doesn't mark them so."""
 
 
 def utc_now() -> datetime:
@@ -67,10 +78,12 @@ class Service:
     """The use cases on one store."""
 
     store: Store
+    clock: Clock
     organizations: Organizations
     links: InviteLinks
     invitations: Invitations
     roles: Roles
+    administration: Administration
     tokens: AccessTokens
     backend_keys: BackendKeys
     authentication: Authentication
@@ -106,10 +119,12 @@ def build_service(
     """Give the use cases on a store."""
     return Service(
         store=store,
+        clock=clock,
         organizations=Organizations(store, clock, ids),
         links=InviteLinks(store, clock, ids, keys),
         invitations=Invitations(store, clock, ids, keys, policy),
         roles=Roles(store, ids),
+        administration=Administration(store, clock, ids),
         tokens=AccessTokens(store, clock, ids),
         backend_keys=BackendKeys(store, clock, ids),
         authentication=Authentication(store, clock, ids, verifier),
@@ -121,9 +136,9 @@ def _query() -> str:
     return current_exchange.get().query
 
 
-def build_edge(service: Service) -> Edge:
+def build_edge(service: Service, *, public_url: str = "http://localhost:8080", sends_mail: bool = False) -> Edge:
     """Give the WSGI application that speaks for the use cases on every wire."""
-    around = tuple(interceptors(service.authentication, QueryPaging(_query)))
+    around = tuple(interceptors(service.authentication, service.idempotency, QueryPaging(_query), reads=READS))
     options: dict[str, Any] = {"interceptors": around, "codecs": CODECS, "read_max_bytes": READ_MAX_BYTES}
     health = Health(service.store.ping, frozenset(desc.type_name for desc in REFLECTED if desc is not Health.desc()))
     applications: dict[DescService, ConnectWSGIApplication] = {
@@ -133,6 +148,9 @@ def build_edge(service: Service) -> Edge:
         AccountServicer.desc(): AccountServiceWSGIApplication(AccountServicer(service.organizations), **options),
         IdentityServicer.desc(): IdentityServiceWSGIApplication(IdentityServicer(), **options),
         UserServicer.desc(): UserServiceWSGIApplication(UserServicer(service.organizations, service.tokens), **options),
+        InvitationServicer.desc(): InvitationServiceWSGIApplication(
+            InvitationServicer(service.invitations, service.roles, service.clock), **options
+        ),
         Health.desc(): HealthWSGIApplication(health, interceptors=(Boundary(),), codecs=CODECS),
     }
     methods = {
@@ -140,7 +158,20 @@ def build_edge(service: Service) -> Edge:
         for desc, application in applications.items()
         for method in desc.methods
     }
-    return Edge(methods, UnimplementedApplication(), service.store.ping)
+    parts = Parts(
+        organizations=service.organizations,
+        invitations=service.invitations,
+        administration=service.administration,
+        roles=service.roles,
+        tokens=service.tokens,
+        callers=service.authentication,
+        idempotency=service.idempotency,
+        clock=service.clock,
+        public_url=public_url,
+        sends_mail=sends_mail,
+    )
+    faces = {"clerk": clerk_face(parts), "koyeb": koyeb_face(parts), "logto": logto_face(parts)}
+    return Edge(methods, faces, UnimplementedApplication(), service.store.ping)
 
 
 def every(seconds: float, work: Callable[[], None], stopped: threading.Event) -> threading.Thread:

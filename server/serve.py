@@ -31,7 +31,7 @@ DRAIN_SECONDS = 10.0
 """How long a stopping server waits for the requests that it has begun."""
 
 _TYPES = "type.googleapis.com/envoy.extensions.filters"
-_CORS_METHODS = "GET, POST, OPTIONS"
+_CORS_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 _CORS_REQUEST_HEADERS = ", ".join(
     (
         "authorization",

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from server.domain.errors import INVITE_KEY_UNAVAILABLE, ServiceError
 
-INVITATION_TOKEN_PREFIX = "orginv_"  # noqa: S105 # what tokens begin with, not one
+INVITATION_TOKEN_PREFIX = "orgsvcinv_"  # noqa: S105 # what tokens begin with, not one
 
 
 class SecretKeys:

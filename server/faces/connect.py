@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar, cast
 
 import protovalidate
 from connectrpc.codec import Codec, proto_binary_codec
 from connectrpc.interceptor import InterceptorSync
+from connectrpc.method import IdempotencyLevel
 from connectrpc.request import RequestContext
 from protobuf import Message
 
@@ -19,6 +20,7 @@ from server.domain.errors import CREDENTIALS_INVALID, FieldViolation, ServiceErr
 from server.faces.errors import connect_error, refusal_of
 from server.faces.exchange import current_exchange
 from server.service.call import Call
+from server.service.idempotency import Idempotency
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +138,35 @@ class Identification:
             _current_call.reset(previous)
 
 
+class Repetition:
+    """Answers a request that comes again with the same Idempotency-Key as it was answered first."""
+
+    def __init__(self, idempotency: Idempotency, reads: frozenset[str]) -> None:
+        self._idempotency = idempotency
+        self._reads = reads
+
+    def intercept_unary_sync(
+        self,
+        call_next: Callable[[REQUEST, RequestContext[Any, Any]], RESPONSE],
+        request: REQUEST,
+        ctx: RequestContext[Any, Any],
+        /,
+    ) -> RESPONSE:
+        """Let a call that changes something pass once for each key."""
+        key = ctx.request_headers.get("idempotency-key")
+        method = ctx.method
+        if key is None or method.idempotency_level is IdempotencyLevel.NO_SIDE_EFFECTS or method.name in self._reads:
+            return call_next(request, ctx)
+        answer = self._idempotency.once(
+            current_call(),
+            key,
+            f"{method.service_name}/{method.name}",
+            cast("Message[Any]", request).to_binary(),
+            lambda: cast("Message[Any]", call_next(request, ctx)).to_binary(),
+        )
+        return cast("RESPONSE", method.output.from_binary(answer))
+
+
 def _path(field_path: protovalidate.FieldPathPb | None) -> str:
     """Give a field's path as the contract spells it: `filter.user_ids[2]`."""
     parts: list[str] = []
@@ -146,6 +177,15 @@ def _path(field_path: protovalidate.FieldPathPb | None) -> str:
     return ".".join(parts) or "message"
 
 
-def interceptors(callers: Callers, *before_validation: InterceptorSync) -> Iterable[InterceptorSync]:
-    """Give what stands around every method of ours, the outermost first."""
-    return (Boundary(), *before_validation, Validation(), Identification(callers))
+def interceptors(
+    callers: Callers,
+    idempotency: Idempotency,
+    *before_validation: InterceptorSync,
+    reads: frozenset[str] = frozenset(),
+) -> tuple[InterceptorSync, ...]:
+    """Give what stands around every method of ours, the outermost first.
+
+    `reads` are methods that change nothing though the contract doesn't say so.
+    """
+    repetition = Repetition(idempotency, reads)
+    return (Boundary(), *before_validation, Validation(), Identification(callers), repetition)

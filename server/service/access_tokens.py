@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from server.domain.account import AccessToken, Account
-from server.domain.errors import ACCESS_TOKEN_NOT_FOUND, NOT_YOURS, USER_NOT_FOUND, ServiceError, invalid_field
+from server.domain.errors import (
+    ACCESS_TOKEN_NOT_FOUND,
+    NOT_YOURS,
+    ORGANIZATION_NOT_FOUND,
+    USER_NOT_FOUND,
+    ServiceError,
+    invalid_field,
+)
 from server.ports import Clock, Ids, Store
 from server.service.call import Call, writing
 from server.service.paging import page_limit, page_place, page_token
@@ -42,13 +49,33 @@ class AccessTokens:
         description: str,
         expires_at: datetime | None,
         read_only: bool = False,
+        organization_id: str | None = None,
     ) -> tuple[str, AccessToken]:
-        """Make a token of the account itself, as the operator; the secret is given here and never again."""
+        """Make a token as the operator; the secret is given here and never again.
+
+        It is the account's, or with `organization_id` its user's in that organization (`ORGANIZATION_NOT_FOUND` when
+        it has none).
+        """
         secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
-        token = AccessToken(
-            self.ids(), account.id, None, None, description, read_only, self.clock(), expires_at, None, None
-        )
         with self.store.transaction() as tx:
+            user_id = None
+            if organization_id is not None:
+                member = tx.member(organization_id, account.id)
+                if member is None or not member.is_active:
+                    raise ServiceError(ORGANIZATION_NOT_FOUND)
+                user_id = member.user_id
+            token = AccessToken(
+                id=self.ids(),
+                account_id=account.id,
+                user_id=user_id,
+                organization_id=organization_id,
+                description=description,
+                read_only=read_only,
+                created_at=self.clock(),
+                expires_at=expires_at,
+                last_used_at=None,
+                revoked_at=None,
+            )
             tx.add_access_token(token, token_hash(secret))
         return secret, token
 

@@ -144,7 +144,7 @@ class Organizations:
                 _require_shared_organization(tx, call, member).require_admin()
             if not member.is_active:
                 return
-            _keep_an_admin(tx, member)
+            keep_an_admin(tx, member)
             tx.put_member(replace(member, status=MemberStatus.LEFT, role=Role.MEMBER))
             tx.revoke_user_access_tokens(user_id, self._clock())
 
@@ -155,7 +155,7 @@ class Organizations:
             caller_admin(tx, call, organization_id)
             member = _active(tx.member_by_user_id(user_id), organization_id)
             if role is not Role.ADMIN:
-                _keep_an_admin(tx, member)
+                keep_an_admin(tx, member)
             tx.put_member(replace(member, role=role))
 
     def list_members(
@@ -290,7 +290,7 @@ def _active(member: Member | None, organization_id: str) -> Member:
     return member
 
 
-def _keep_an_admin(tx: Transaction, leaving: Member) -> None:
+def keep_an_admin(tx: Transaction, leaving: Member) -> None:
     """Refuse what would leave an organization without an admin, under the organization's lock."""
     if leaving.is_admin and not tx.has_other_admin(leaving.organization_id, leaving.user_id):
         raise ServiceError(LAST_ADMIN)

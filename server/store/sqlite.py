@@ -59,6 +59,11 @@ def as_service_error(error: Exception) -> ServiceError | None:
     return None
 
 
+def _is_busy(error: Exception) -> bool:
+    refusal = as_service_error(error)
+    return refusal is not None and refusal.reason is STORE_BUSY
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
@@ -94,7 +99,7 @@ class _Writer:
         """Give the connection inside a savepoint; on return what was written is on disk, on an exception undone."""
         self._take_turn(deadline)
         try:
-            self._begin()
+            self._begin(deadline)
         except BaseException:
             self._turn.release()
             raise
@@ -122,11 +127,27 @@ class _Writer:
         if not taken:
             raise ServiceError(DEADLINE_PASSED)
 
-    def _begin(self) -> None:
+    def _begin(self, deadline: float | None) -> None:
         if self._commit is None:
-            self._db.execute("BEGIN IMMEDIATE")
+            self._lock_file(deadline)
             self._commit = _Commit()
         self._db.execute("SAVEPOINT turn")
+
+    def _lock_file(self, deadline: float | None) -> None:
+        """Begin to write, and wait for another process's lock until the deadline at most."""
+        left = BUSY_TIMEOUT_SECONDS if deadline is None else deadline - time.monotonic()
+        if left >= BUSY_TIMEOUT_SECONDS:
+            self._db.execute("BEGIN IMMEDIATE")
+            return
+        self._db.execute(f"PRAGMA busy_timeout = {max(0, round(left * 1000))}")
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if _is_busy(error):
+                raise ServiceError(DEADLINE_PASSED) from error
+            raise
+        finally:
+            self._db.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_SECONDS * 1000)}")
 
     def _undo(self) -> None:
         commit = self._commit
@@ -141,6 +162,10 @@ class _Writer:
     def _keep(self) -> _Commit:
         commit = self._commit
         assert commit is not None  # noqa: S101 # _begin made it
+        if not self._db.conn.in_transaction:
+            # SQLite rolled everything back by itself, and what ran in this turn didn't mind.
+            self._end(commit)
+            return commit
         self._db.execute("RELEASE turn")
         commit.turns += 1
         if self._waiting and commit.turns < TURNS_IN_A_COMMIT:
@@ -172,6 +197,15 @@ class _Writer:
             commit.done.set()
 
 
+def require_safe_version(version: tuple[int, ...]) -> None:
+    """Raise `StoreSetupError` for a version of SQLite that can corrupt a database."""
+    if version < FIRST_SAFE_VERSION:
+        raise StoreSetupError(
+            f"SQLite {'.'.join(map(str, version))} can corrupt a database in WAL mode; install the package"
+            " 'pysqlite3', which brings a version that doesn't"
+        )
+
+
 @contextmanager
 def _bounded(db: Database, deadline: float | None) -> Iterator[None]:
     """Interrupt statements on this connection that run past the deadline."""
@@ -192,11 +226,7 @@ class SqliteStore:
     """
 
     def __init__(self, path: Path, clock: Clock) -> None:
-        if sqlite3.sqlite_version_info < FIRST_SAFE_VERSION:
-            raise StoreSetupError(
-                f"SQLite {sqlite3.sqlite_version} can corrupt a database in WAL mode; install the package 'pysqlite3',"
-                " which brings a version that doesn't"
-            )
+        require_safe_version(sqlite3.sqlite_version_info)
         self._path = path
         self._local = threading.local()
         self._readers: list[Database] = []
@@ -204,7 +234,7 @@ class SqliteStore:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             db = self._connect()
-            db.execute("PRAGMA journal_mode = WAL")
+            _use_wal(db)
             migrate(db, clock)
         except (sqlite3.Error, OSError) as error:
             raise StoreSetupError(f"the database file {path} can't be opened and written: {error}") from error
@@ -270,6 +300,19 @@ class SqliteStore:
                 db.close()
             self._readers.clear()
         self._writer_db.close()
+
+
+def _use_wal(db: Database) -> None:
+    """Switch to WAL. Processes that switch a fresh file at once collide, and SQLite's own timeout doesn't cover that."""
+    until = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 def migrate(db: Database, clock: Clock, history: tuple[Migration, ...] = MIGRATIONS) -> list[str]:

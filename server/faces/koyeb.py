@@ -1,0 +1,21 @@
+"""Koyeb's paths, `/koyeb/v1`."""
+
+from __future__ import annotations
+
+from server.domain.errors import ServiceError
+from server.faces.connect import bearer_token
+from server.faces.errors import SPOKEN
+from server.faces.rest import Answer, Parts, RestFace
+
+
+class _Speaker:
+    def token(self, authorization: str | None) -> str:
+        return bearer_token(authorization or "")
+
+    def refuse(self, refusal: ServiceError, operation: str) -> Answer:
+        return Answer({"message": str(refusal)}, SPOKEN[refusal.reason.kind].status)
+
+
+def koyeb_face(parts: Parts) -> RestFace:
+    """Give the face."""
+    return RestFace("/koyeb/v1", (), _Speaker(), parts)

@@ -1,0 +1,212 @@
+"""What the faces that speak plain HTTP have in common: routes, bodies, who calls, repetition, and errors.
+
+A face gives its routes and a `Speaker`, which says how its original writes errors and reads credentials.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
+from werkzeug.wrappers import Request as HttpRequest
+from werkzeug.wrappers import Response as HttpResponse
+
+from server.domain.account import BackendKey, Caller
+from server.domain.errors import MALFORMED_REQUEST, METHOD_NOT_IMPLEMENTED, REQUEST_TOO_LARGE, ServiceError
+from server.faces.connect import LONGEST_CALL_SECONDS, READ_MAX_BYTES
+from server.faces.errors import refusal_of
+from server.faces.exchange import current_exchange
+from server.ports import Clock
+from server.service.access_tokens import AccessTokens
+from server.service.administration import Administration
+from server.service.call import Call
+from server.service.idempotency import Idempotency
+from server.service.invitations import Invitations
+from server.service.organizations import Organizations
+from server.service.roles import Roles
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+log = logging.getLogger(__name__)
+
+_READING = frozenset({"GET", "HEAD"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as handlers see it: the call, the query, the JSON body (None when there is none), path parameters."""
+
+    call: Call
+    query: MultiDict[str, str]
+    body: Any
+    path: Mapping[str, str]
+    operation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a handler answers: `body` is written as JSON, None as no body at all."""
+
+    body: Any
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Handler = Callable[[Request], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A method and a path like `/organizations/<organization_id>`, and what answers there."""
+
+    method: str
+    path: str
+    handler: Handler
+
+    @property
+    def operation(self) -> str:
+        """Name of the operation, by which a speaker may tell errors apart."""
+        return getattr(self.handler, "__name__", self.path)
+
+
+class Callers(Protocol):
+    """Finds who holds a token (`service.authentication.Authentication`)."""
+
+    def who(self, token: str, deadline: float | None = None) -> Caller | BackendKey:
+        """Give who calls, or refuse."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a face is built of: the use cases, who calls, and what it must know of the instance.
+
+    `public_url` is where people reach the service, without a slash at the end; `sends_mail` tells whether mail goes
+    out at all.
+    """
+
+    organizations: Organizations
+    invitations: Invitations
+    administration: Administration
+    roles: Roles
+    tokens: AccessTokens
+    callers: Callers
+    idempotency: Idempotency
+    clock: Clock
+    public_url: str
+    sends_mail: bool
+
+
+class Speaker(Protocol):
+    """How a face's original speaks."""
+
+    def token(self, authorization: str | None) -> str:
+        """Give the token in an Authorization header's value, or refuse."""
+        ...
+
+    def refuse(self, refusal: ServiceError, operation: str) -> Answer:
+        """Give the answer that tells of a refusal; `operation` is empty where there is none."""
+        ...
+
+
+class RestFace:
+    """A WSGI application for one face, mounted below `prefix`."""
+
+    def __init__(self, prefix: str, routes: Sequence[Route], speaker: Speaker, parts: Parts) -> None:
+        self._speaker = speaker
+        self._callers = parts.callers
+        self._idempotency = parts.idempotency
+        self._map = Map(
+            [Rule(prefix + route.path, methods=[route.method], endpoint=route) for route in routes],
+            strict_slashes=False,
+            merge_slashes=False,
+            redirect_defaults=False,
+        )
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        http = HttpRequest(environ)
+        operation = ""
+        try:
+            route, path = self._route(http)
+            operation = route.operation
+            answer = self._answer(http, route, path)
+        except Exception as error:  # noqa: BLE001 # whatever goes wrong, callers get what they may know
+            answer = self._refused(error, operation)
+        body = b"" if answer.body is None else json.dumps(answer.body, ensure_ascii=False).encode()
+        response = HttpResponse(body, answer.status, {"cache-control": "no-store", **answer.headers})
+        if answer.body is not None:
+            response.headers["content-type"] = "application/json"
+        else:
+            response.headers.pop("content-type", None)
+        return response(environ, start_response)
+
+    def _route(self, http: HttpRequest) -> tuple[Route, Mapping[str, str]]:
+        try:
+            route, path = self._map.bind_to_environ(http.environ).match()
+        except HTTPException as error:
+            facts = {"method": f"{http.method} {http.path}"[:256]}
+            raise ServiceError(METHOD_NOT_IMPLEMENTED, facts) from error
+        return route, path
+
+    def _answer(self, http: HttpRequest, route: Route, path: Mapping[str, str]) -> Answer:
+        deadline = time.monotonic() + LONGEST_CALL_SECONDS
+        who = self._callers.who(self._speaker.token(http.headers.get("Authorization")), deadline)
+        content = _content(http)
+        request = Request(Call(who, deadline), http.args, _json(content), path, route.operation)
+        key = http.headers.get("Idempotency-Key")
+        if key is None or http.method in _READING:
+            return route.handler(request)
+        operation = f"{http.method} {http.full_path}"
+        return _unpack(
+            self._idempotency.once(request.call, key, operation, content, lambda: _pack(route.handler(request)))
+        )
+
+    def _refused(self, error: Exception, operation: str) -> Answer:
+        refusal = refusal_of(error, read_max_bytes=READ_MAX_BYTES)
+        exchange = current_exchange.get()
+        exchange.refused(refusal)
+        if exchange.code == "internal":
+            log.error("request failed", exc_info=error, extra={"request_id": exchange.request_id})
+        return self._speaker.refuse(refusal, operation)
+
+
+def _content(http: HttpRequest) -> bytes:
+    """Read the body, whatever its Content-Type says: Koyeb's SDK sends none."""
+    too_large = ServiceError(REQUEST_TOO_LARGE, {"limit_bytes": str(READ_MAX_BYTES)})
+    if (http.content_length or 0) > READ_MAX_BYTES:
+        raise too_large
+    content = http.environ["wsgi.input"].read(READ_MAX_BYTES + 1) if http.method not in _READING else b""
+    if len(content) > READ_MAX_BYTES:
+        raise too_large
+    return bytes(content)
+
+
+def _json(content: bytes) -> Any:
+    if not content.strip():
+        return None
+    try:
+        return json.loads(content, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise ServiceError(MALFORMED_REQUEST) from error
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _pack(answer: Answer) -> bytes:
+    return json.dumps([answer.status, answer.body, dict(answer.headers)], ensure_ascii=False).encode()
+
+
+def _unpack(packed: bytes) -> Answer:
+    status, body, headers = json.loads(packed)
+    return Answer(body, status, headers)

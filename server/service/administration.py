@@ -1,0 +1,194 @@
+"""Organizations and members as a backend key administers them, within its scopes and for nobody in particular."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from server.domain.account import Account, BackendKey, Scope
+from server.domain.errors import ACCOUNT_NOT_FOUND, ORGANIZATION_NOT_FOUND, USER_NOT_FOUND, ServiceError
+from server.domain.organization import Member, MemberStatus, Organization, Role, organization_name
+from server.ports import Clock, Ids, Snapshot, Store, Transaction
+from server.service.call import Call, writing
+from server.service.organizations import admit, keep_an_admin
+from server.service.roles import rights_of
+
+
+@dataclass(frozen=True, slots=True)
+class Administration:
+    """The use cases of backend keys over organizations and members.
+
+    An organization that a backend makes for nobody has no admin until somebody joins as one; an organization that has
+    an admin keeps one.
+    """
+
+    store: Store
+    clock: Clock
+    ids: Ids
+
+    def create_organization(
+        self, call: Call, name: str, *, created_by: str | None = None, details: dict[str, Any] | None = None
+    ) -> Organization:
+        """Make an organization, with an account as its first admin where one is named."""
+        key = call.require_backend(Scope.ORGANIZATIONS_WRITE)
+        if key.organization_ids:
+            # A key confined to some organizations can't make others: it couldn't reach them.
+            raise ServiceError(ORGANIZATION_NOT_FOUND)
+        now = self.clock()
+        organization = Organization(self.ids(), organization_name(name), (), 0, now, now, details or {})
+        with writing(self.store, call) as tx:
+            tx.add_organization(organization)
+            if created_by is not None:
+                account = _account(tx, created_by)
+                admit(tx, organization, account, Role.ADMIN, ids=self.ids, clock=self.clock)
+            return tx.organization(organization.id) or organization
+
+    def get_organization(self, call: Call, organization_id: str) -> Organization:
+        """Give an organization."""
+        with self.store.snapshot(call.deadline) as tx:
+            return _reached(tx, call.require_backend(Scope.ORGANIZATIONS_READ), organization_id)
+
+    def list_organizations(
+        self, call: Call, *, search: str = "", offset: int = 0, limit: int = 20
+    ) -> tuple[Sequence[Organization], int]:
+        """List the organizations that the key reaches, the newest first, and how many there are."""
+        key = call.require_backend(Scope.ORGANIZATIONS_READ)
+        with self.store.snapshot(call.deadline) as tx:
+            if not key.organization_ids:
+                return tx.organizations(search, offset, limit)
+            reached = [o for o in (tx.organization(id_) for id_ in key.organization_ids) if o is not None]
+        found = sorted((o for o in reached if search in o.name.lower()), key=lambda o: o.created_at, reverse=True)
+        return found[offset : offset + limit], len(found)
+
+    def update_organization(
+        self, call: Call, organization_id: str, *, name: str | None = None, details: dict[str, Any] | None = None
+    ) -> Organization:
+        """Change what is given: the name, and keys of the details."""
+        key = call.require_backend(Scope.ORGANIZATIONS_WRITE)
+        with writing(self.store, call) as tx:
+            current = _locked(tx, key, organization_id)
+            changed = replace(
+                current,
+                name=current.name if name is None else organization_name(name),
+                details=current.details | (details or {}),
+                updated_at=self.clock(),
+            )
+            tx.update_organization(changed)
+            return changed
+
+    def delete_organization(self, call: Call, organization_id: str) -> None:
+        """Remove an organization with all that belongs to it."""
+        key = call.require_backend(Scope.ORGANIZATIONS_WRITE)
+        with writing(self.store, call) as tx:
+            _locked(tx, key, organization_id)
+            tx.delete_organization(organization_id)
+
+    def get_account(self, call: Call, account_id: str) -> Account:
+        """Give an account; `ACCOUNT_NOT_FOUND` when there is none."""
+        call.require_backend(Scope.MEMBERS_READ)
+        with self.store.snapshot(call.deadline) as tx:
+            return _account(tx, account_id)
+
+    def list_members(
+        self, call: Call, organization_id: str, *, offset: int = 0, limit: int = 20
+    ) -> tuple[Sequence[Member], int]:
+        """List active members, those who joined last first, and how many there are."""
+        key = call.require_backend(Scope.MEMBERS_READ)
+        with self.store.snapshot(call.deadline) as tx:
+            organization = _reached(tx, key, organization_id)
+            return tx.members_by_offset(organization_id, offset, limit), organization.member_count
+
+    def add_member(
+        self,
+        call: Call,
+        organization_id: str,
+        account_id: str,
+        roles: Sequence[str] = (),
+        *,
+        public_metadata: dict[str, Any] | None = None,
+        private_metadata: dict[str, Any] | None = None,
+    ) -> Member:
+        """Make an account a member with these roles; a member already gets them in addition."""
+        key = call.require_backend(Scope.MEMBERS_WRITE)
+        with writing(self.store, call) as tx:
+            organization = _locked(tx, key, organization_id)
+            rights = rights_of(tx, roles)
+            account = _account(tx, account_id)
+            member = admit(tx, organization, account, rights.role, ids=self.ids, clock=self.clock)
+            granted = replace(
+                member,
+                role=Role.ADMIN if Role.ADMIN in (member.role, rights.role) else Role.MEMBER,
+                named_roles=tuple(dict.fromkeys((*member.named_roles, *rights.named_roles))),
+                public_metadata=member.public_metadata | (public_metadata or {}),
+                private_metadata=member.private_metadata | (private_metadata or {}),
+            )
+            tx.put_member(granted)
+            return granted
+
+    def update_member(
+        self,
+        call: Call,
+        organization_id: str,
+        account_id: str,
+        *,
+        roles: Sequence[str] | None = None,
+        public_metadata: dict[str, Any] | None = None,
+        private_metadata: dict[str, Any] | None = None,
+    ) -> Member:
+        """Change what is given of a member: roles and metadata are replaced whole."""
+        key = call.require_backend(Scope.MEMBERS_WRITE)
+        with writing(self.store, call) as tx:
+            _locked(tx, key, organization_id)
+            member = _member(tx, organization_id, account_id)
+            changed = replace(
+                member,
+                public_metadata=member.public_metadata if public_metadata is None else public_metadata,
+                private_metadata=member.private_metadata if private_metadata is None else private_metadata,
+            )
+            if roles is not None:
+                rights = rights_of(tx, roles)
+                if rights.role is not Role.ADMIN:
+                    keep_an_admin(tx, member)
+                changed = replace(changed, role=rights.role, named_roles=rights.named_roles)
+            tx.put_member(changed)
+            return changed
+
+    def remove_member(self, call: Call, organization_id: str, account_id: str) -> Member:
+        """End a membership; `LAST_ADMIN` for the only admin. The user's access tokens end with it."""
+        key = call.require_backend(Scope.MEMBERS_WRITE)
+        with writing(self.store, call) as tx:
+            _locked(tx, key, organization_id)
+            member = _member(tx, organization_id, account_id)
+            keep_an_admin(tx, member)
+            tx.put_member(replace(member, status=MemberStatus.LEFT, role=Role.MEMBER, named_roles=()))
+            tx.revoke_user_access_tokens(member.user_id, self.clock())
+            return member
+
+
+def _reached(tx: Snapshot, key: BackendKey, organization_id: str) -> Organization:
+    organization = tx.organization(organization_id) if key.reaches(organization_id) else None
+    if organization is None:
+        raise ServiceError(ORGANIZATION_NOT_FOUND)
+    return organization
+
+
+def _locked(tx: Transaction, key: BackendKey, organization_id: str) -> Organization:
+    organization = tx.lock_organization(organization_id) if key.reaches(organization_id) else None
+    if organization is None:
+        raise ServiceError(ORGANIZATION_NOT_FOUND)
+    return organization
+
+
+def _account(tx: Snapshot, account_id: str) -> Account:
+    account = tx.account(account_id)
+    if account is None:
+        raise ServiceError(ACCOUNT_NOT_FOUND, {"account": account_id})
+    return account
+
+
+def _member(tx: Snapshot, organization_id: str, account_id: str) -> Member:
+    member = tx.member(organization_id, account_id)
+    if member is None or not member.is_active:
+        raise ServiceError(USER_NOT_FOUND)
+    return member
