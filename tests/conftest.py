@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from server.domain.account import Account, Caller
-from server.domain.invite_link import SecretKeys
+from server.domain.secrets import SecretKeys
 from server.main import Service, build_service
 from server.service.call import Call
 from server.store.sqlite import SqliteStore
