@@ -22,6 +22,9 @@ install: $(VENV)/installed ## set up .venv with the locked versions
 lock: install ## write requirements/*.txt anew from pyproject.toml and requirements/*.in
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/runtime.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml requirements/dev.in -o requirements/dev.txt
+	for sdk in requirements/sdk-*.in; do \
+	    uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $$sdk -o $${sdk%.in}.txt || exit 1; \
+	done
 
 .PHONY: run
 run: install ## serve on 127.0.0.1:8080 with a database under ./data

@@ -30,7 +30,7 @@ from server.main import Service, build_service, open_store, utc_now
 from server.ports import MemberFilter, MemberOrder
 from server.serve import Listen, ServeError, serve
 from server.settings import Settings, SettingsError
-from server.store.sqlite import StoreSetupError
+from server.store.sql_store import StoreSetupError
 from server.tour import print_tour
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -90,7 +90,7 @@ def _store_options(command: Command) -> Command:
             envvar="DATABASE_URL",
             default=defaults.database_url,
             show_default=True,
-            help="Where everything is kept: sqlite:///relative.db or sqlite:////absolute/file.db.",
+            help="Where everything is kept: sqlite:///relative.db, sqlite:////absolute/file.db or postgresql://….",
         ),
     ):
         command = option(command)
@@ -166,7 +166,7 @@ def serve_command(host: str, port: int, workers: int, **given: Any) -> None:
         _fail(ServeError("--tls-cert and --tls-key go together; give both or neither"))
     try:
         # Opened here first, so that what is wrong is said once and clearly, before any server process starts.
-        known = settings.sqlite_path.exists()
+        known = settings.is_postgres or settings.sqlite_path.exists()
         service = build_service(open_store(settings), SecretKeys(settings.secret_keys()))
         _ = settings.issuers, settings.allowed_origins
         token = _tour_token(service) if tour else ""

@@ -74,7 +74,7 @@ class Edge:
                     "method": path,
                     "http_method": environ.get("REQUEST_METHOD", ""),
                     "status": status_sent,
-                    "code": exchange.code,
+                    "code": _code(exchange, status_sent),
                     "reason": exchange.reason,
                     "ms": round((time.perf_counter() - began) * 1000, 3),
                     "request_id": exchange.request_id,
@@ -109,6 +109,11 @@ class Edge:
         if exchange.retry_after_seconds is not None:
             headers.append(("retry-after", str(max(1, round(exchange.retry_after_seconds)))))
         return headers
+
+
+def _code(exchange: Exchange, status: str) -> str:
+    """Give how a request ended; what the runtime refuses by itself has only a status."""
+    return f"http_{status}" if exchange.code == "ok" and status >= "400" else exchange.code
 
 
 def _answer(status: str, content: dict[str, str]) -> WSGIApplication:

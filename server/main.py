@@ -43,6 +43,7 @@ from server.service.invite_links import InviteLinks
 from server.service.organizations import Organizations
 from server.service.roles import Roles
 from server.settings import Settings
+from server.store.postgres import PostgresStore
 from server.store.sqlite import SqliteStore
 
 LAST_USED_EVERY_SECONDS = 30.0
@@ -92,6 +93,8 @@ class Service:
 
 def open_store(settings: Settings, clock: Clock = utc_now) -> Store:
     """Open the store that DATABASE_URL names, with its schema up to date."""
+    if settings.is_postgres:
+        return PostgresStore(settings.database_url, clock)
     return SqliteStore(settings.sqlite_path, clock)
 
 

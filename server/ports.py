@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -352,3 +352,42 @@ class Store(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationMail:
+    """What a mail that invites one person says. `id` is the same however often it is tried.
+
+    Names are as people gave them: who writes the mail makes them harmless. `link` is a secret, and never logged.
+    """
+
+    id: str
+    email: str
+    locale: str
+    organization: str
+    inviter: str
+    role: Role
+    named_roles: tuple[str, ...]
+    link: str = field(repr=False)
+    written_at: datetime
+    expires_at: datetime
+
+
+class MailError(Exception):
+    """A mail couldn't be handed over, and may be later; the text says why."""
+
+
+class MailRefusedError(MailError):
+    """This mail is refused for good."""
+
+
+class MailServerError(MailError):
+    """No mail at all can be handed over at the moment."""
+
+
+class Mailer(Protocol):
+    """Writes mails and hands them to a mail server."""
+
+    def session(self) -> AbstractContextManager[Callable[[InvitationMail], None]]:
+        """Give what hands one mail over, or raises a `MailError`; the mails of a session may share a connection."""
+        ...

@@ -55,13 +55,18 @@ class Settings:
         return {name.upper(): str(getattr(self, name)) for name in self.__dataclass_fields__ if getattr(self, name)}
 
     @property
+    def is_postgres(self) -> bool:
+        """Whether the database is PostgreSQL, or speaks like it."""
+        return self.database_url.startswith(("postgresql://", "postgres://"))
+
+    @property
     def sqlite_path(self) -> Path:
         """Where the embedded database is; SettingsError when the URL isn't one of a file."""
         url = urlsplit(self.database_url)
         if url.scheme != "sqlite" or url.netloc or not url.path.startswith("/") or url.path == "/":
             raise SettingsError(
-                f"DATABASE_URL {self.database_url!r} can't be used; give sqlite:///relative/file.db or"
-                " sqlite:////absolute/file.db"
+                f"DATABASE_URL {self.database_url!r} can't be used; give sqlite:///relative/file.db,"
+                " sqlite:////absolute/file.db or postgresql://user:password@host/database"
             )
         return Path(unquote(url.path[1:]))
 
@@ -104,6 +109,11 @@ class Settings:
         """
         if self.secret_key:
             return _keys(self.secret_key.split(","), "SECRET_KEY")
+        if self.is_postgres and not self.secret_key_file:
+            raise SettingsError(
+                "SECRET_KEY or --secret-key-file is missing: all servers on one PostgreSQL database need the same keys;"
+                " make one with: openssl rand -hex 32"
+            )
         path = Path(self.secret_key_file) if self.secret_key_file else self.sqlite_path.with_suffix(".key")
         if not self.secret_key_file:
             _make_key_file(path)

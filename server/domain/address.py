@@ -57,26 +57,30 @@ def fold(text: str) -> str:
 
 
 def domain_key(domain: str) -> str:
-    """Give the key of a domain: ASCII (IDNA), lower case, without a final dot; unencodable ones are only folded."""
-    folded = fold(domain).rstrip(".")
-    try:
-        return folded.encode("idna").decode("ascii")
-    except UnicodeError:
-        return folded
+    """Give the key of a domain: ASCII, lower case, without a final dot.
+
+    Labels in other letters are encoded as IDNA 2008 does it. The standard library's codec and case folding would
+    make `faß.de` and `fass.de` one, which anybody can register apart.
+    """
+    lowered = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", domain).lower())
+    labels = lowered.strip().replace("\u3002", ".").rstrip(". ").split(".")
+    return ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)
+
+
+def _parts(address: str) -> tuple[str, str, str]:
+    return unicodedata.normalize("NFKC", address).rpartition("@")
 
 
 def address_key(address: str) -> str:
     """Give the key of an address. Plus tags and dots stay: only the mailbox's owner knows what they mean."""
-    local, at, domain = address.rpartition("@")
-    if not at:
-        return fold(address)
-    return f"{fold(local)}@{domain_key(domain)}"
+    local, at, domain = _parts(address)
+    return f"{fold(local)}@{domain_key(domain)}" if at else fold(address)
 
 
 def address_domain(address: str) -> str:
-    """Give the key of the address's domain, or an empty string where there is none."""
-    _, at, domain = address.rpartition("@")
-    return domain_key(domain) if at else ""
+    """Give the key of the address's domain, or an empty string where there is none or more than one @."""
+    local, at, domain = _parts(address)
+    return domain_key(domain) if at and "@" not in local else ""
 
 
 def is_public_email_domain(domain: str) -> bool:

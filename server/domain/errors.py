@@ -101,6 +101,11 @@ PAGE_TOKEN_INVALID = _reason(
 METHOD_NOT_IMPLEMENTED = _reason(
     "METHOD_NOT_IMPLEMENTED", Kind.UNIMPLEMENTED, "This service doesn't implement {method}."
 )
+SERVICE_UNKNOWN = _reason(
+    "SERVICE_UNKNOWN",
+    Kind.NOT_FOUND,
+    "This server has no service of that name; leave the name out to ask about the server as a whole.",
+)
 REQUEST_TOO_LARGE = _reason(
     "REQUEST_TOO_LARGE", Kind.RESOURCE_EXHAUSTED, "The request is larger than the {limit_bytes} bytes allowed."
 )
@@ -277,6 +282,12 @@ DEADLINE_PASSED = _reason(
 STORE_BUSY = _reason("STORE_BUSY", Kind.UNAVAILABLE, "The database is busy; try again shortly.")
 STORE_UNAVAILABLE = _reason(
     "STORE_UNAVAILABLE", Kind.UNAVAILABLE, "The database can't be reached or written; try again shortly."
+)
+OUTCOME_UNKNOWN = _reason(
+    "OUTCOME_UNKNOWN",
+    Kind.UNAVAILABLE,
+    "The database was lost while it committed, and whether it did can't be found out; send the request again with the"
+    " same Idempotency-Key, or look first.",
 )
 CONFLICT = _reason("CONFLICT", Kind.ABORTED, "Others changed the same thing at the same time; read it again and retry.")
 INTERNAL = _reason(

@@ -19,7 +19,7 @@ from server.domain.account import BackendKey, Caller
 from server.domain.errors import CREDENTIALS_INVALID, FieldViolation, ServiceError, invalid_request
 from server.faces.errors import connect_error, refusal_of
 from server.faces.exchange import current_exchange
-from server.service.call import Call
+from server.service.call import Call, retried
 from server.service.idempotency import Idempotency
 
 log = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ class Identification:
         who = None if authorization is None else self._callers.who(bearer_token(authorization), deadline)
         previous = _current_call.set(Call(who, deadline))
         try:
-            return call_next(request, ctx)
+            return retried(lambda: call_next(request, ctx), deadline)
         finally:
             _current_call.reset(previous)
 

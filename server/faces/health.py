@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
-from connectrpc.code import Code
-from connectrpc.errors import ConnectError
 from connectrpc.request import RequestContext
 
 from gen.grpc.health.v1.health_connect import HealthSync
 from gen.grpc.health.v1.health_pb import HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse
-from server.domain.errors import ServiceError
+from server.domain.errors import METHOD_NOT_IMPLEMENTED, SERVICE_UNKNOWN, ServiceError
 
 Context = RequestContext[Any, Any]
 _Status = HealthCheckResponse.ServingStatus
@@ -30,13 +28,17 @@ class Health(HealthSync):
     def check(self, request: HealthCheckRequest, _ctx: Context, /) -> HealthCheckResponse:
         """See the contract."""
         if request.service and request.service not in self._services:
-            raise ConnectError(Code.NOT_FOUND, "unknown service")
+            raise ServiceError(SERVICE_UNKNOWN)
         return HealthCheckResponse(status=self._status())
 
     def list(self, _request: HealthListRequest, _ctx: Context, /) -> HealthListResponse:
         """See the contract."""
         status = HealthCheckResponse(status=self._status())
         return HealthListResponse(statuses=dict.fromkeys(("", *sorted(self._services)), status))
+
+    def watch(self, _request: HealthCheckRequest, _ctx: Context, /) -> NoReturn:
+        """See the contract."""
+        raise ServiceError(METHOD_NOT_IMPLEMENTED, {"method": "grpc.health.v1.Health/Watch"})
 
     def _status(self) -> _Status:
         try:

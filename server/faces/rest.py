@@ -26,7 +26,7 @@ from server.faces.exchange import current_exchange
 from server.ports import Clock
 from server.service.access_tokens import AccessTokens
 from server.service.administration import Administration
-from server.service.call import Call
+from server.service.call import Call, retried
 from server.service.idempotency import Idempotency
 from server.service.invitations import Invitations
 from server.service.organizations import Organizations
@@ -164,11 +164,13 @@ class RestFace:
         request = Request(Call(who, deadline), http.args, _json(content), path, route.operation)
         key = http.headers.get("Idempotency-Key")
         if key is None or http.method in _READING:
-            return route.handler(request)
+            return retried(lambda: route.handler(request), deadline)
         operation = f"{http.method} {http.full_path}"
-        return _unpack(
-            self._idempotency.once(request.call, key, operation, content, lambda: _pack(route.handler(request)))
+        once = self._idempotency.once
+        packed = retried(
+            lambda: once(request.call, key, operation, content, lambda: _pack(route.handler(request))), deadline
         )
+        return _unpack(packed)
 
     def _refused(self, error: Exception, operation: str) -> Answer:
         refusal = refusal_of(error, read_max_bytes=READ_MAX_BYTES)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from server.domain.account import Account, BackendKey, Caller, Scope
 from server.domain.errors import (
     ACCOUNT_TOKEN_REQUIRED,
     BACKEND_KEY_REQUIRED,
+    CONFLICT,
     CREDENTIALS_MISSING,
     INVITER_NOT_MEMBER,
     NOT_YOURS,
@@ -20,6 +24,8 @@ from server.domain.errors import (
 )
 from server.domain.organization import Member
 from server.ports import Snapshot, Store, Transaction
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,27 @@ class Call:
         if self.caller.user_id is not None:
             raise ServiceError(ACCOUNT_TOKEN_REQUIRED)
         return self.caller
+
+
+RETRIES = 5
+"""How often work that met a conflict is tried."""
+
+
+def retried(work: Callable[[], Value], deadline: float | None) -> Value:
+    """Do the work of a call, again when others changed the same thing meanwhile (`CONFLICT`).
+
+    Nothing of a try that failed is left, since each is a transaction. Between tries there is a pause with jitter.
+    """
+    for attempt in range(1, RETRIES + 1):
+        try:
+            return work()
+        except ServiceError as refusal:
+            pause = random.uniform(0, 0.01 * 2**attempt)  # noqa: S311 # jitter
+            late = deadline is not None and time.monotonic() + pause > deadline
+            if refusal.reason is not CONFLICT or attempt == RETRIES or late:
+                raise
+            time.sleep(pause)
+    raise AssertionError("the last try returns or raises")
 
 
 @contextmanager

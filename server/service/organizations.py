@@ -26,7 +26,7 @@ from server.domain.organization import (
     normalized_invite_domains,
     organization_name,
 )
-from server.ports import Clock, Ids, MemberFilter, MemberOrder, Snapshot, Store, Transaction
+from server.ports import Clock, Ids, MemberFilter, MemberOrder, MemberPage, Snapshot, Store, Transaction
 from server.service.call import Call, caller_admin, caller_member, writing
 from server.service.paging import page_limit, page_place, page_token
 
@@ -38,6 +38,10 @@ class MembersPage:
     members: Sequence[Member]
     next_token: str
     count: int | None
+
+
+_BEFORE_ALL = ("", "")
+"""The place before the first member by name."""
 
 
 class Organizations:
@@ -59,7 +63,7 @@ class Organizations:
         if invite_matching_domain and not account.email_verified:
             raise ServiceError(EMAIL_NOT_VERIFIED)
         domain = address_domain(account.email)
-        shared = invite_matching_domain and not is_public_email_domain(domain)
+        shared = invite_matching_domain and domain and not is_public_email_domain(domain)
         now = self._clock()
         organization = Organization(self._ids(), organization_name(name), (domain,) if shared else (), 0, now, now)
         with writing(self._store, call) as tx:
@@ -182,7 +186,11 @@ class Organizations:
                 others = replace(member_filter, exclude_user_id=caller.user_id)
                 if place is None:
                     first = self._caller_alone(tx, caller, member_filter)
-            page = tx.members(organization_id, others, order or MemberOrder(), place, limit - len(first))
+            room = limit - len(first)
+            page = tx.members(organization_id, others, order or MemberOrder(), place, room or 1)
+            if not room:
+                # The caller alone fills the page; whoever else there is comes after the empty name.
+                page = MemberPage((), _BEFORE_ALL if page.members else None)
             total = tx.count_members(organization_id, member_filter) if count else None
         return MembersPage((*first, *page.members), page_token(listing, page.after), total)
 

@@ -42,6 +42,13 @@ def page_place(listing: object, token: str, *types: type) -> tuple[Any, ...] | N
         key, *after = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
     except (binascii.Error, ValueError, TypeError, RecursionError) as error:
         raise ServiceError(PAGE_TOKEN_INVALID) from error
-    if key != _list_key(listing) or [type(part) for part in after] != list(types):
+    if key != _list_key(listing) or [type(part) for part in after] != list(types) or not all(map(_can_be_kept, after)):
         raise ServiceError(PAGE_TOKEN_INVALID)
     return tuple(after)
+
+
+def _can_be_kept(part: str | int) -> bool:
+    """Tell whether a database can be asked for it: who knows how tokens are made can make any."""
+    if isinstance(part, int):
+        return -(2**63) <= part < 2**63
+    return "\0" not in part and not any("\ud800" <= char <= "\udfff" for char in part)

@@ -19,10 +19,10 @@ from sqlite_utils import Database
 from sqlite_utils import utils as sqlite_utils
 
 from server.domain.errors import DEADLINE_PASSED, STORE_BUSY, STORE_UNAVAILABLE, ServiceError
-from server.ports import Clock, Snapshot, Transaction
+from server.ports import Clock
 from server.store.migrations import MIGRATIONS, Migration
-from server.store.sql import SqlSnapshot, SqlTransaction
-from server.store.sql_base import to_micros
+from server.store.sql_base import Execute, to_micros
+from server.store.sql_store import SqlStore, StoreSetupError
 
 sqlite3: Any = vars(sqlite_utils)["sqlite3"]
 """The driver that sqlite-utils chose: `pysqlite3` where it is installed."""
@@ -41,10 +41,6 @@ _DEADLINE_CHECK_OPCODES = 20_000
 
 _UNAVAILABLE_CODES = frozenset({"FULL", "IOERR", "READONLY", "CANTOPEN", "CORRUPT", "NOTADB", "NOMEM", "PERM"})
 _DIALECT = {"integer": "INTEGER", "bytes": "BLOB", "strict": "STRICT"}
-
-
-class StoreSetupError(Exception):
-    """The store can't be used as configured; the text says why and what to do."""
 
 
 def as_service_error(error: Exception) -> ServiceError | None:
@@ -219,7 +215,7 @@ def _bounded(db: Database, deadline: float | None) -> Iterator[None]:
         db.conn.set_progress_handler(None, 0)
 
 
-class SqliteStore:
+class SqliteStore(SqlStore):
     """`ports.Store` on one file, which is made when it doesn't exist.
 
     Raises `StoreSetupError` when the file, the library or the schema can't be used.
@@ -227,8 +223,8 @@ class SqliteStore:
 
     def __init__(self, path: Path, clock: Clock) -> None:
         require_safe_version(sqlite3.sqlite_version_info)
+        super().__init__()
         self._path = path
-        self._local = threading.local()
         self._readers: list[Database] = []
         self._readers_lock = threading.Lock()
         try:
@@ -260,33 +256,19 @@ class SqliteStore:
         return db
 
     @contextmanager
-    def snapshot(self, deadline: float | None = None) -> Iterator[Snapshot]:
-        """See `ports.Store`."""
-        ambient: SqlTransaction | None = getattr(self._local, "transaction", None)
-        if ambient is not None:
-            yield ambient
-            return
+    def _reading(self, deadline: float | None) -> Iterator[Execute]:
         db = self._reader()
         with _translated(), _bounded(db, deadline):
             db.conn.execute("BEGIN")
             try:
-                yield SqlSnapshot(db.execute)
+                yield db.execute
             finally:
                 db.conn.execute("ROLLBACK")
 
     @contextmanager
-    def transaction(self, deadline: float | None = None) -> Iterator[Transaction]:
-        """See `ports.Store`."""
-        ambient: SqlTransaction | None = getattr(self._local, "transaction", None)
-        if ambient is not None:
-            yield ambient
-            return
+    def _writing(self, deadline: float | None) -> Iterator[Execute]:
         with _translated(), self._writer.turn(deadline) as db:
-            self._local.transaction = transaction = SqlTransaction(db.execute)
-            try:
-                yield transaction
-            finally:
-                self._local.transaction = None
+            yield db.execute
 
     def ping(self) -> None:
         """See `ports.Store`."""
@@ -303,7 +285,7 @@ class SqliteStore:
 
 
 def _use_wal(db: Database) -> None:
-    """Switch to WAL. Processes that switch a fresh file at once collide, and SQLite's own timeout doesn't cover that."""
+    """Switch to WAL. Processes that do so at once on a fresh file collide, beyond the reach of SQLite's timeout."""
     until = time.monotonic() + BUSY_TIMEOUT_SECONDS
     while True:
         try:
