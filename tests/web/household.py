@@ -12,6 +12,7 @@ from tests.running import RunningServer
 ORGANIZATIONS = "/gitpod.v1.OrganizationService"
 ACCOUNTS = "/gitpod.v1.AccountService"
 USERS = "/gitpod.v1.UserService"
+INVITATIONS = "/invitations.v1.InvitationService"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def bearer(token: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Household:
-    """An organization of Ada's that Bob joined. Eve holds its link, but hasn't used it."""
+    """An organization of Ada's that Bob joined. Eve holds its link and is invited, but hasn't used either."""
 
     people: People
     organization_id: str
@@ -51,6 +52,8 @@ class Household:
     adas_user_id: str
     bobs_user_id: str
     adas_token_id: str
+    invitation_id: str
+    invitation_token: str
 
     def kept(self) -> list[Any]:
         """Everything about these people that a change would change, as the people themselves are told it."""
@@ -63,6 +66,7 @@ class Household:
             (f"{ORGANIZATIONS}/GetOrganizationInvite", organization, people.ada),
             (f"{ORGANIZATIONS}/ListMembers", organization | {"filter": statuses}, people.ada),
             (f"{USERS}/ListPersonalAccessTokens", {"filter": {"userIds": [self.adas_user_id]}}, people.ada),
+            (f"{INVITATIONS}/ListInvitations", organization | {"includeTotal": True}, people.ada),
         ]
         answers = (people.http.post(path, json=message, headers=bearer(by)) for path, message, by in questions)
         return [(answer.status_code, answer.json()) for answer in answers]
@@ -78,4 +82,16 @@ def household(people: People) -> Household:
     people.ask(f"{USERS}/CreatePersonalAccessToken", {"userId": adas_user_id}, people.ada)
     of_ada = {"filter": {"userIds": [adas_user_id]}}
     [token] = people.ask(f"{USERS}/ListPersonalAccessTokens", of_ada, people.ada)["personalAccessTokens"]
-    return Household(people, organization_id, invite["inviteId"], adas_user_id, bob["userId"], token["id"])
+    invitation = {"email": "eve@example.com", "sendEmail": False}
+    asked = {"organizationId": organization_id, "invitation": invitation}
+    invited = people.ask(f"{INVITATIONS}/CreateInvitation", asked, people.ada)
+    return Household(
+        people,
+        organization_id,
+        invite["inviteId"],
+        adas_user_id,
+        bob["userId"],
+        token["id"],
+        invited["invitation"]["id"],
+        invited["token"],
+    )
