@@ -215,8 +215,6 @@ async def _run(listen: Listen, settings: Settings, ready: Callable[[int], None])
 def serve(listen: Listen, settings: Settings, ready: Callable[[int], None]) -> int:
     """Serve until SIGTERM or SIGINT, then drain; give the exit code. `ready` is told the port when it listens.
 
-    Raises `ServeError` when the port is taken or the server can't start.
+    Raises `ServeError` when the server can't start.
     """
-    if listen.port:
-        require_free_port(listen.host, listen.port)
     return asyncio.run(_run(listen, settings, ready))

@@ -1,0 +1,289 @@
+"""The command line as an operator meets it: what it prints where, and what it says to mistakes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.running import PROGRAM, RunningServer, clean_environ, run_program, running_server
+
+ISSUER = "https://login.example.com"
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'organizations.db'}"
+
+
+def _refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one sentence that a mistake is answered with."""
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    [sentence] = done.stderr.strip().splitlines()
+    assert sentence.startswith("organization-service: ")
+    return sentence
+
+
+def test_help_names_every_command_and_what_to_do_first() -> None:
+    done = run_program("--help")
+    assert done.returncode == 0
+    for word in ("serve", "token", "show", "role", "outbox", "DATABASE_URL"):
+        assert word in done.stdout
+
+
+def test_a_token_is_printed_alone_on_standard_output(url: str) -> None:
+    done = run_program("token", "create", "--email", "ada@example.com", "--name", "Ada", "--database-url", url)
+    assert done.returncode == 0
+    assert re.fullmatch(r"orgsvc_[A-Za-z0-9_-]{43}\n", done.stdout)
+
+
+def test_every_option_is_an_environment_variable_too(url: str) -> None:
+    done = run_program("token", "create", "--email", "ada@example.com", environ={"DATABASE_URL": url})
+    assert done.returncode == 0
+    assert json.loads(run_program("show", "account", "ada@example.com", "--json", "--database-url", url).stdout)
+
+
+def test_tokens_are_listed_without_their_secrets_and_revoked_by_id_or_by_the_token_itself(url: str) -> None:
+    first, second = (
+        run_program("token", "create", "--email", "ada@example.com", "--expires", "90d", "--database-url", url)
+        for _ in range(2)
+    )
+    listed = run_program("token", "list", "--email", "ada@example.com", "--json", "--database-url", url)
+    assert first.stdout.strip() not in listed.stdout
+    tokens = json.loads(listed.stdout)
+    assert [token["expires_at"] is not None for token in tokens] == [True, True]
+    assert run_program("token", "revoke", first.stdout.strip(), "--database-url", url).returncode == 0
+    left = json.loads(
+        run_program("token", "list", "--email", "ada@example.com", "--json", "--database-url", url).stdout
+    )
+    assert len(left) == 1
+    assert run_program("token", "revoke", left[0]["id"], "--database-url", url).returncode == 0
+    assert "no such token" in _refused(run_program("token", "revoke", second.stdout.strip(), "--database-url", url))
+
+
+def test_a_revoked_token_stops_working_in_a_running_server_within_a_second(server: RunningServer) -> None:
+    token = server.token("short-lived@example.com")
+    ask = {"headers": {"authorization": f"Bearer {token}"}, "json": {}}
+    assert httpx.post(f"{server.url}/gitpod.v1.AccountService/GetAccount", **ask).status_code == 200
+    assert run_program("token", "revoke", token, "--database-url", server.database_url).returncode == 0
+    threading.Event().wait(1.05)
+    assert httpx.post(f"{server.url}/gitpod.v1.AccountService/GetAccount", **ask).status_code == 401
+
+
+def test_an_account_an_organization_and_their_ids_are_shown(server: RunningServer) -> None:
+    token = server.token("shown@example.com")
+    made = httpx.post(
+        f"{server.url}/gitpod.v1.OrganizationService/CreateOrganization",
+        headers={"authorization": f"Bearer {token}"},
+        json={"name": "Shown", "joinOrganization": True},
+    ).json()
+    organization_id, user_id = made["organization"]["id"], made["member"]["userId"]
+
+    def show(*what: str) -> dict[str, object]:
+        done = run_program("show", *what, "--json", "--database-url", server.database_url)
+        assert done.returncode == 0, done.stderr
+        facts: dict[str, object] = json.loads(done.stdout)
+        return facts
+
+    account = show("account", "Shown@Example.com")
+    assert account["ids"].keys() == {"gitpod", "clerk", "koyeb", "logto"}  # type: ignore[attr-defined]
+    assert account["memberships"] == [
+        {"user_id": user_id, "role": "admin", "organization": "Shown", "organization_id": organization_id}
+    ]
+    assert show("account", account["ids"]["gitpod"]) == account  # type: ignore[index]
+    organization = show("organization", organization_id)
+    assert organization["ids"]["gitpod"] == organization_id  # type: ignore[index]
+    assert len(organization["ids"]["logto"]) == 21  # type: ignore[index]
+    assert organization["members"][0]["user_id"] == user_id  # type: ignore[index]
+
+
+def test_a_backend_key_is_listed_and_revoked(url: str) -> None:
+    made = run_program(
+        "token", "create", "--backend", "--name", "crm", "--scope", "invitations:write", "--database-url", url
+    )
+    assert made.stdout.startswith("orgkey_")
+    [key] = json.loads(run_program("token", "list", "--backend", "--json", "--database-url", url).stdout)
+    assert (key["description"], key["scopes"]) == ("crm", ["invitations:write"])
+    assert run_program("token", "revoke", made.stdout.strip(), "--database-url", url).returncode == 0
+    assert json.loads(run_program("token", "list", "--backend", "--json", "--database-url", url).stdout) == []
+
+
+def test_named_roles_are_made_and_listed(url: str) -> None:
+    done = run_program("role", "create", "editor", "--name", "Editor", "--database-url", url)
+    assert uuid.UUID(done.stdout.strip())
+    [role] = json.loads(run_program("role", "list", "--json", "--database-url", url).stdout)
+    assert (role["key"], role["name"], role["rights"]) == ("editor", "Editor", "member")
+    assert "already" in _refused(run_program("role", "create", "editor", "--database-url", url))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--database-url", "mysql://somewhere"], "DATABASE_URL 'mysql://somewhere' can't be used"),
+        (["--database-url", "sqlite://somewhere/x.db"], "can't be used"),
+        (["--database-url", "sqlite:///"], "can't be used"),
+        (["--database-url", "sqlite:////proc/nowhere/x.db"], "/proc/nowhere/x.key can't be made"),
+        (["--secret-key-file", "/nowhere/keys"], "can't be read"),
+        (["--oidc-issuer", ISSUER], "OIDC_AUDIENCE is missing"),
+        (["--cors-origins", "https://app.example.com/path"], "is no origin"),
+        (["--redirect-origins", "app.example.com"], "is no origin"),
+        (["--mail-limit", "none"], "MAIL_LIMIT"),
+        (["--smtp-url", "http://mail.example.com"], "SMTP"),
+    ],
+)
+def test_a_mistake_in_a_setting_is_one_clear_sentence(url: str, arguments: list[str], says: str) -> None:
+    assert says in _refused(run_program("serve", "--port", "0", *arguments, environ={"DATABASE_URL": url}))
+
+
+def test_a_short_key_is_refused(url: str) -> None:
+    done = run_program("serve", "--port", "0", environ={"DATABASE_URL": url, "SECRET_KEY": "short"})
+    assert "at least 32 characters" in _refused(done)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path, url: str) -> None:
+    (tmp_path / "organizations.db").write_text("a diary, and not a database, of more than a hundred bytes " * 20)
+    assert "can't be opened and written" in _refused(run_program("serve", "--port", "0", "--database-url", url))
+
+
+def test_a_port_in_use_is_refused(url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert "can't listen on 127.0.0.1" in _refused(run_program("serve", "--port", port, "--database-url", url))
+
+
+def test_a_port_on_which_another_server_of_ours_listens_is_refused(server: RunningServer, url: str) -> None:
+    port = server.address.rsplit(":", 1)[1]
+    assert "choose another" in _refused(run_program("serve", "--port", port, "--database-url", url))
+
+
+def test_a_certificate_without_its_key_is_refused(tmp_path: Path, url: str) -> None:
+    (tmp_path / "cert.pem").write_text("x")
+    done = run_program("serve", "--port", "0", "--tls-cert", str(tmp_path / "cert.pem"), "--database-url", url)
+    assert "go together" in _refused(done)
+
+
+def test_what_is_no_address_gets_no_token(url: str) -> None:
+    done = run_program("token", "create", "--email", "ada", "--database-url", url)
+    assert "is no e-mail address" in _refused(done)
+
+
+def test_the_key_file_is_readable_by_its_owner_alone_and_kept(tmp_path: Path, url: str) -> None:
+    run_program("token", "create", "--email", "ada@example.com", "--database-url", url)
+    key_file = tmp_path / "organizations.key"
+    before = key_file.read_text()
+    assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
+    run_program("token", "create", "--email", "bob@example.com", "--database-url", url)
+    assert key_file.read_text() == before
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[RunningServer]:
+    with running_server(tmp_path) as server:
+        yield server
+
+
+def test_a_stopped_server_finishes_what_it_has_begun(own_server: RunningServer) -> None:
+    token = own_server.token("ada@example.com")
+    outcomes: list[int | str] = []
+    begun = threading.Barrier(9)
+    stopping = threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(base_url=own_server.url, headers={"authorization": f"Bearer {token}"}) as http:
+            path = "/gitpod.v1.OrganizationService/CreateOrganization"
+            assert http.post(path, json={"name": "First"}).status_code == 200
+            begun.wait()
+            while True:
+                late = stopping.is_set()
+                try:
+                    outcomes.append(http.post(path, json={"name": "Another"}).status_code)
+                except httpx.TransportError as error:
+                    # Only a request that was sent after the stop may find nobody.
+                    outcomes.append("late" if late else repr(error))
+                    return
+
+    askers = [threading.Thread(target=ask) for _ in range(8)]
+    for asker in askers:
+        asker.start()
+    begun.wait()
+    stopping.set()
+    own_server.process.send_signal(signal.SIGTERM)
+    for asker in askers:
+        asker.join(20)
+    assert own_server.stop() == 0
+    assert set(outcomes) <= {200, "late"}, outcomes
+    assert outcomes.count(200) > 0
+
+
+def test_run_twice_nothing_is_lost_and_it_says_so(tmp_path: Path) -> None:
+    port = _free_port()
+
+    def run_tour() -> str:
+        process = subprocess.Popen(
+            [PROGRAM, "serve", "--tour", "--port", str(port), "--database-url", "sqlite:///data/organizations.db"],
+            cwd=tmp_path,
+            env=clean_environ(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if "--help" in line:
+                break
+        token = re.search(r"TOKEN=(\S+)", said)
+        assert token is not None
+        answer = httpx.post(
+            f"http://127.0.0.1:{port}/gitpod.v1.OrganizationService/CreateOrganization",
+            headers={"authorization": f"Bearer {token[1]}"},
+            json={"name": "Kept"},
+        )
+        assert answer.status_code == 200
+        process.send_signal(signal.SIGTERM)
+        process.stdout.close()
+        assert process.wait(20) == 0
+        return said
+
+    assert "Made anew" in run_tour()
+    assert "nothing was lost" in run_tour()
+    shown = run_program(
+        "show", "account", "admin@example.com", "--json",
+        "--database-url", f"sqlite:///{tmp_path / 'data' / 'organizations.db'}",
+    )  # fmt: skip
+    assert len(json.loads(shown.stdout)["memberships"]) == 2
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def test_several_workers_answer_on_one_port(tmp_path: Path) -> None:
+    with running_server(tmp_path, "--workers", "2") as server:
+        for _ in range(20):
+            assert httpx.get(f"{server.url}/readyz").status_code == 200
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
+def test_a_database_in_a_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "keys").write_text("k" * 32)
+    url, keys = f"sqlite:///{tmp_path / 'file' / 'x.db'}", str(tmp_path / "keys")
+    done = run_program("serve", "--port", "0", "--database-url", url, "--secret-key-file", keys)
+    assert "can't be opened and written" in _refused(done)
