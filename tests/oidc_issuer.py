@@ -26,6 +26,7 @@ from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
@@ -151,10 +152,18 @@ class Issuer:
 
 
 @contextmanager
-def issuer(alg: str = "ES256", clock: Callable[[], float] = time.time) -> Iterator[Issuer]:
-    """Run an issuer on a free port of the loopback. `clock` gives seconds since 1970 for the tokens it mints."""
+def issuer(
+    alg: str = "ES256", clock: Callable[[], float] = time.time, tls: ssl.SSLContext | None = None
+) -> Iterator[Issuer]:
+    """Run an issuer on a free port of the loopback, by https if `tls` is given.
+
+    `clock` gives the seconds since 1970 that its tokens go by.
+    """
     server = _Server(("127.0.0.1", 0), _Handler)
-    server.issuer = Issuer(f"http://127.0.0.1:{server.server_port}", [new_key(alg)], clock)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    scheme = "https" if tls else "http"
+    server.issuer = Issuer(f"{scheme}://127.0.0.1:{server.server_port}", [new_key(alg)], clock)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
