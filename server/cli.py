@@ -7,6 +7,7 @@ operator's is one clear sentence and exit code 2.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import sys
@@ -19,6 +20,7 @@ from uuid import UUID
 
 import click
 
+from server.cli_data import COMMANDS as DATA_COMMANDS
 from server.domain.account import AccessToken, Account, BackendKey, Scope
 from server.domain.address import address_key, is_address
 from server.domain.errors import ServiceError
@@ -26,12 +28,15 @@ from server.domain.organization import Membership, Organization, Role
 from server.domain.secrets import SecretKeys
 from server.faces.spelling import spellings
 from server.logs import configure_logs
-from server.main import Service, build_service, open_store, utc_now
-from server.ports import MemberFilter, MemberOrder
-from server.serve import Listen, ServeError, serve
+from server.main import Service, build_outbox, build_service, invitation_policy, open_store, utc_now
+from server.ports import MailState, MemberFilter, MemberOrder, OutboxMail
+from server.serve import Listen, ServeError, require_free_port, serve
+from server.service.outbox import list_mails, retry_failed
 from server.settings import Settings, SettingsError
 from server.store.sql_store import StoreSetupError
 from server.tour import print_tour
+
+log = logging.getLogger(__name__)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -97,6 +102,63 @@ def _store_options(command: Command) -> Command:
     return command
 
 
+def _mail_options(command: Command) -> Command:
+    """Give a command the options of mail."""
+    defaults = Settings()
+    for option in (
+        click.option(
+            "--mail-window-seconds",
+            envvar="MAIL_WINDOW_SECONDS",
+            default=defaults.mail_window_seconds,
+            show_default=True,
+            help="The seconds in which an address is sent at most --mail-limit mails.",
+        ),
+        click.option(
+            "--mail-limit",
+            envvar="MAIL_LIMIT",
+            default=defaults.mail_limit,
+            show_default=True,
+            help="How many mails one address is sent at most in --mail-window-seconds.",
+        ),
+        click.option(
+            "--mail-templates",
+            envvar="MAIL_TEMPLATES",
+            default="",
+            help="Directory with mail templates that go before ours of the same name: en/invitation.subject.txt,"
+            " en/invitation.txt, en/invitation.html, the same in de, es and zh, and layout.html.",
+        ),
+        click.option(
+            "--mail-from",
+            envvar="MAIL_FROM",
+            default=defaults.mail_from,
+            show_default=True,
+            help="Whom all mails are from.",
+        ),
+        click.option(
+            "--smtp-url",
+            envvar="SMTP_URL",
+            default="",
+            help="Mail server: smtp://user:password@host:587 (STARTTLS where offered; ?starttls=required or never)"
+            " or smtps://…:465; &cafile=ca.pem trusts a CA of your own. Better in the environment, for the password."
+            " Default: mails stay in the outbox.",
+        ),
+        click.option(
+            "--redirect-origins",
+            envvar="REDIRECT_ORIGINS",
+            default="",
+            help="Origins to which an invitation's redirect URL may lead, by commas. Default: none.",
+        ),
+        click.option(
+            "--public-url",
+            envvar="PUBLIC_URL",
+            default="",
+            help="Where people reach this service; links in mails lead there. Default: http://HOST:PORT.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def _settings(given: dict[str, Any]) -> Settings:
     """Give the settings: what stands in the environment, and over it what the command line says."""
     return Settings.from_environ(os.environ | {name.upper(): value for name, value in given.items() if value})
@@ -118,7 +180,8 @@ def _with_service(command: Callable[..., Any]) -> Callable[..., Any]:
         )
         configure_logs(settings.log_format, settings.log_level)
         try:
-            service = build_service(open_store(settings), SecretKeys(settings.secret_keys()))
+            keys = SecretKeys(settings.secret_keys())
+            service = build_service(open_store(settings), keys, policy=invitation_policy(settings))
             try:
                 command(service, **rest)
             finally:
@@ -139,6 +202,10 @@ def main() -> None:
     """
 
 
+for _command in DATA_COMMANDS:
+    main.add_command(_command)
+
+
 @main.command("serve")
 @click.option("--host", envvar="HOST", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", envvar="PORT", default=8080, show_default=True, help="Port to listen on; 0 takes a free one.")
@@ -156,19 +223,25 @@ def main() -> None:
 @click.option("--oidc-issuer", envvar="OIDC_ISSUER", default="", help="Trusted OpenID Connect issuers, by commas.")
 @click.option("--oidc-audience", envvar="OIDC_AUDIENCE", default="", help="Audiences their tokens must be for.")
 @click.option("--tour", is_flag=True, hidden=True, help="Make a token and print what to try (what `make run` uses).")
+@_mail_options
 @_store_options
 def serve_command(host: str, port: int, workers: int, **given: Any) -> None:
     """Serve Connect, gRPC, gRPC-Web and JSON on one port, until SIGTERM."""
     tour, tls_cert, tls_key = given.pop("tour"), given.pop("tls_cert"), given.pop("tls_key")
+    given["public_url"] = given["public_url"] or _own_url(host, port, tls=tls_cert is not None)
     settings = _settings(given)
     configure_logs(settings.log_format, settings.log_level)
     if (tls_cert is None) != (tls_key is None):
         _fail(ServeError("--tls-cert and --tls-key go together; give both or neither"))
     try:
-        # Opened here first, so that what is wrong is said once and clearly, before any server process starts.
+        # Tried and opened here first, so that what is wrong is said once and clearly, before a server process starts.
+        require_free_port(host, port)
         known = settings.is_postgres or settings.sqlite_path.exists()
-        service = build_service(open_store(settings), SecretKeys(settings.secret_keys()))
+        keys = SecretKeys(settings.secret_keys())
+        service = build_service(open_store(settings), keys, policy=invitation_policy(settings))
         _ = settings.issuers, settings.allowed_origins
+        if build_outbox(settings, service.store, keys) is None:
+            log.warning("SMTP_URL is not set: mails stay in the outbox until it is (organization-service outbox list)")
         token = _tour_token(service) if tour else ""
         service.store.close()
 
@@ -183,6 +256,14 @@ def serve_command(host: str, port: int, workers: int, **given: Any) -> None:
     except (SettingsError, StoreSetupError, ServeError, ServiceError) as error:
         _fail(error)
     sys.exit(code)
+
+
+def _own_url(host: str, port: int, *, tls: bool) -> str:
+    """Give where this machine reaches the server; empty while the port is still to be found."""
+    if not port:
+        return ""
+    name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)  # noqa: S104 # where not to lead people
+    return f"{'https' if tls else 'http'}://{f'[{name}]' if ':' in name else name}:{port}"
 
 
 def _tour_token(service: Service) -> str:
@@ -377,6 +458,50 @@ def role_list(service: Service, *, as_json: bool) -> None:
         return
     for facts in roles:
         click.echo(f"{facts['key']}  {facts['name']}  {facts['rights']}")
+
+
+@main.group()
+def outbox() -> None:
+    """Mails that wait, went out or failed: list them and try failed ones again."""
+
+
+@outbox.command("list")
+@click.option("--state", type=click.Choice([state.value for state in MailState]), help="Only mails in this state.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="The newest so many.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_with_service
+def outbox_list(service: Service, state: str | None, limit: int, *, as_json: bool) -> None:
+    """List mails, the newest first. What they say can't be shown: it is made when they are sent."""
+    found = list_mails(service.store, (MailState(state),) if state else (), limit)
+    mails = [_mail_facts(mail, invitation.email) for mail, invitation in found]
+    if as_json:
+        click.echo(json.dumps(mails, indent=2, ensure_ascii=False))
+        return
+    for facts in mails:
+        click.echo("  ".join(f"{name}={value}" for name, value in facts.items() if value not in (None, "")))
+
+
+@outbox.command("retry")
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@_with_service
+def outbox_retry(service: Service, ids: tuple[str, ...]) -> None:
+    """Try failed mails again: these (ids of mails or of invitations), or all."""
+    requeued = retry_failed(service.store, utc_now, ids)
+    click.echo(f"{requeued} mail{'' if requeued == 1 else 's'} queued again")
+
+
+def _mail_facts(mail: OutboxMail, address: str) -> dict[str, Any]:
+    return {
+        "id": mail.id,
+        "invitation": mail.invitation_id,
+        "address": address,
+        "state": mail.state.value,
+        "attempts": mail.attempts,
+        "created_at": _moment(mail.created_at),
+        "next_attempt_at": _moment(mail.next_attempt_at) if mail.state is MailState.QUEUED else None,
+        "sent_at": _moment(mail.sent_at),
+        "error": mail.error,
+    }
 
 
 def _accounts(service: Service, email_or_id: str) -> list[Account]:

@@ -30,6 +30,10 @@ from server.faces.koyeb import koyeb_face
 from server.faces.logto import logto_face
 from server.faces.rest import Parts
 from server.faces.unimplemented import UnimplementedApplication
+from server.mail import MailSetupError
+from server.mail.message import Sender
+from server.mail.render import Templates
+from server.mail.smtp import SmtpMailer, SmtpServer
 from server.oidc import IssuerConfig, JwtVerifier
 from server.ports import Clock, Ids, Store, TokenVerifier
 from server.sealing import KeySealing
@@ -41,8 +45,9 @@ from server.service.idempotency import Idempotency
 from server.service.invitations import InvitationPolicy, Invitations
 from server.service.invite_links import InviteLinks
 from server.service.organizations import Organizations
+from server.service.outbox import Links, Outbox
 from server.service.roles import Roles
-from server.settings import Settings
+from server.settings import Settings, SettingsError
 from server.store.postgres import PostgresStore
 from server.store.sqlite import SqliteStore
 
@@ -108,6 +113,18 @@ def invitation_policy(settings: Settings) -> InvitationPolicy:
     """Give what the operator allows for invitations."""
     limit, window_seconds = settings.mail_limits
     return InvitationPolicy(limit, timedelta(seconds=window_seconds), settings.allowed_redirects)
+
+
+def build_outbox(settings: Settings, store: Store, keys: SecretKeys, *, clock: Clock = utc_now) -> Outbox | None:
+    """Give what sends the mails that wait, None when there is no SMTP_URL; `SettingsError` when it can't be used."""
+    try:
+        sender, templates = Sender.parse(settings.mail_from), Templates(settings.mail_templates)
+        if not settings.smtp_url:
+            return None
+        mailer = SmtpMailer(SmtpServer.from_url(settings.smtp_url), sender, templates)
+    except MailSetupError as error:
+        raise SettingsError(str(error)) from error
+    return Outbox(store, clock, keys, mailer, Links(settings.public_base, settings.allowed_redirects))
 
 
 def build_service(

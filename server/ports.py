@@ -66,7 +66,8 @@ class MemberPage:
 class InvitationFilter:
     """Which invitations; an empty part doesn't filter.
 
-    `email_key` and `search` are keys (`address.fold`); statuses are as computed at `now`.
+    `email_key`, `email_search` (a part of the address) and `search` (also of the inviter's name) are keys
+    (`address.fold`); statuses are as computed at `now`.
     """
 
     now: datetime
@@ -74,6 +75,7 @@ class InvitationFilter:
     statuses: tuple[InvitationStatus, ...] = ()
     delivery_states: tuple[DeliveryState, ...] = ()
     email_key: str = ""
+    email_search: str = ""
     search: str = ""
     inviter_account_id: str = ""
     created_from: datetime | None = None
@@ -378,7 +380,7 @@ class MailError(Exception):
 
 
 class MailRefusedError(MailError):
-    """This mail is refused for good."""
+    """The mail is refused for good."""
 
 
 class MailServerError(MailError):

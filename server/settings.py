@@ -93,6 +93,21 @@ class Settings:
         return int(self.mail_limit), int(self.mail_window_seconds)
 
     @property
+    def public_base(self) -> str:
+        """Where people reach this service: PUBLIC_URL without a slash at its end; links in mails lead there."""
+        try:
+            url = urlsplit(self.public_url)
+            right = url.scheme in ("http", "https") and url.hostname and url.port != 0 and "@" not in url.netloc
+        except ValueError:
+            right = False
+        if not right or set(self.public_url) & set("?#\\ ") or not self.public_url.isascii():
+            raise SettingsError(
+                f"PUBLIC_URL {self.public_url!r} can't be used; write where people reach this service, like"
+                " https://organizations.example.com"
+            )
+        return self.public_url.rstrip("/")
+
+    @property
     def allowed_redirects(self) -> tuple[str, ...]:
         """The origins to which people may be sent after accepting, by commas."""
         return _origins(self.redirect_origins, "REDIRECT_ORIGINS")

@@ -133,6 +133,16 @@ class NamedRole:
     rights: Role
 
 
+def invitation_link(public_url: str, redirect_url: str, token: str) -> str:
+    """Give the link by which an invitation is answered: at a redirect URL that was allowed, or else at our own page.
+
+    The token stands in the fragment, which browsers send to no server: it stays out of logs and referrers.
+    """
+    if not redirect_url:
+        return f"{public_url}/invitations#{token}"
+    return f"{redirect_url}{'&' if '#' in redirect_url else '#'}invitation_token={token}"
+
+
 def token_hash(token: str) -> bytes:
     """Give what a mailed token is looked up by: SHA-256, enough for 256 unguessable bits."""
     return hashlib.sha256(b"invitation\0" + token.encode()).digest()

@@ -91,6 +91,20 @@ class Membership:
     organization: Organization
 
 
+def merged(kept: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Give metadata with changes merged in: objects key by key at every depth, and a key of None is removed."""
+    result = dict(kept)
+    for key, value in changes.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict):
+            known = result.get(key)
+            result[key] = merged(known if isinstance(known, dict) else {}, value)
+        else:
+            result[key] = value
+    return result
+
+
 def normalized_invite_domains(domains: tuple[str, ...]) -> tuple[str, ...]:
     """Give the domains' keys, each once, in the order given."""
     return tuple(dict.fromkeys(domain_key(domain) for domain in domains))

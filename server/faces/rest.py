@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 log = logging.getLogger(__name__)
+
+MAX_DEPTH = 100
+"""How deep a body may be nested."""
 
 _READING = frozenset({"GET", "HEAD"})
 
@@ -196,13 +200,34 @@ def _json(content: bytes) -> Any:
     if not content.strip():
         return None
     try:
-        return json.loads(content, parse_constant=_no_constant)
+        value = json.loads(content.decode(), parse_constant=_no_constant, parse_float=_finite)
+        if b"\\u" in content:
+            # Half of a surrogate pair can be escaped, yet is no text: nothing could keep or say it.
+            json.dumps(value, ensure_ascii=False).encode()
+        if content.count(b"{") + content.count(b"[") > MAX_DEPTH:
+            _require_shallow(value, MAX_DEPTH)
+        return value
     except (ValueError, RecursionError) as error:
         raise ServiceError(MALFORMED_REQUEST) from error
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+def _require_shallow(value: Any, left: int) -> None:
+    """Refuse what is nested so deep that it could be read once, yet not where more of the stack is in use."""
+    if left < 0:
+        raise ValueError("nested too deep")
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _require_shallow(inner, left - 1)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("JSON has no word for what is larger than the largest number")
+    return number
 
 
 def _pack(answer: Answer) -> bytes:

@@ -61,7 +61,7 @@ GERMAN = Language(
     "de",
     {Role.ADMIN: "Administration", Role.MEMBER: "Mitglied"},
     _words("Januar Februar März April Mai Juni Juli August September Oktober November Dezember"),
-    "{day}. {month} {year}, {hour:02}:{minute:02} Uhr (UTC)",
+    "{day}. {month} {year} um {hour:02}:{minute:02} Uhr (UTC)",
     {
         "day": ("in {count} Tag", "in {count} Tagen"),
         "hour": ("in {count} Stunde", "in {count} Stunden"),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, TemplateError, select_autoescape
+from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, select_autoescape
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from server.domain.organization import Role
@@ -44,9 +44,9 @@ class Templates:
     def __init__(self, directory: str = "") -> None:
         if directory and not Path(directory).is_dir():
             raise MailSetupError(f"MAIL_TEMPLATES {directory!r} is no directory")
-        searched = [directory] if directory else []
+        searched = [*([directory] if directory else []), str(OUR_TEMPLATES)]
         self._environment = ImmutableSandboxedEnvironment(
-            loader=ChoiceLoader([FileSystemLoader(path) for path in (*searched, OUR_TEMPLATES)]),
+            loader=FileSystemLoader(searched),
             autoescape=select_autoescape(("html",)),
             undefined=StrictUndefined,
             trim_blocks=True,

@@ -35,6 +35,7 @@ class SmtpServer:
     tls_from_start: bool
     starttls: str
     context: ssl.SSLContext
+    timeout_seconds: float = TIMEOUT_SECONDS
 
     @classmethod
     def from_url(cls, url: str) -> SmtpServer:
@@ -129,7 +130,7 @@ class _Connection:
 
     def _open(self) -> smtplib.SMTP:
         server = self._server
-        options: dict[str, Any] = {"timeout": TIMEOUT_SECONDS, "local_hostname": self._sender.domain}
+        options: dict[str, Any] = {"timeout": server.timeout_seconds, "local_hostname": self._sender.domain}
         try:
             if server.tls_from_start:
                 smtp: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, context=server.context, **options)

@@ -90,6 +90,7 @@ class AccessTokens:
             raise invalid_field("valid_for", f"must be from 0 to {LONGEST_LIFE.days} days")
         secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
         now = self.clock()
+        call.require_person()
         with writing(self.store, call) as tx:
             member = tx.member_by_user_id(user_id)
             if member is None or not member.is_active or not call.caller.reaches(member.organization_id):
@@ -114,6 +115,7 @@ class AccessTokens:
 
     def get_personal(self, call: Call, token_id: str) -> AccessToken:
         """Give one of the caller's own users' tokens."""
+        call.require_person()
         with self.store.snapshot(call.deadline) as tx:
             return _own(call, tx.access_token_by_id(token_id))
 
@@ -142,6 +144,7 @@ class AccessTokens:
 
     def delete_personal(self, call: Call, token_id: str) -> None:
         """Revoke one of the caller's own users' tokens; it opens nothing from the next second on."""
+        call.require_person()
         with writing(self.store, call) as tx:
             token = _own(call, tx.access_token_by_id(token_id))
             tx.revoke_access_token(token.id, self.clock())

@@ -7,8 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from server.domain.account import Account, BackendKey, Scope
-from server.domain.errors import ACCOUNT_NOT_FOUND, ORGANIZATION_NOT_FOUND, USER_NOT_FOUND, ServiceError
-from server.domain.organization import Member, MemberStatus, Organization, Role, organization_name
+from server.domain.address import fold
+from server.domain.errors import (
+    ACCOUNT_NOT_FOUND,
+    ALREADY_MEMBER,
+    ORGANIZATION_NOT_FOUND,
+    USER_NOT_FOUND,
+    ServiceError,
+)
+from server.domain.organization import Member, MemberStatus, Organization, Role, merged, organization_name
 from server.ports import Clock, Ids, Snapshot, Store, Transaction
 from server.service.call import Call, writing
 from server.service.organizations import admit, keep_an_admin
@@ -58,20 +65,26 @@ class Administration:
             if not key.organization_ids:
                 return tx.organizations(search, offset, limit)
             reached = [o for o in (tx.organization(id_) for id_ in key.organization_ids) if o is not None]
-        found = sorted((o for o in reached if search in o.name.lower()), key=lambda o: o.created_at, reverse=True)
+        found = sorted((o for o in reached if search in fold(o.name)), key=lambda o: o.created_at, reverse=True)
         return found[offset : offset + limit], len(found)
 
     def update_organization(
-        self, call: Call, organization_id: str, *, name: str | None = None, details: dict[str, Any] | None = None
+        self,
+        call: Call,
+        organization_id: str,
+        *,
+        name: str | None = None,
+        details: dict[str, Any] | None = None,
+        merge: bool = False,
     ) -> Organization:
-        """Change what is given: the name, and keys of the details."""
+        """Change what is given: the name, and keys of the details, or with `merge` keys at every depth of them."""
         key = call.require_backend(Scope.ORGANIZATIONS_WRITE)
         with writing(self.store, call) as tx:
             current = _locked(tx, key, organization_id)
             changed = replace(
                 current,
                 name=current.name if name is None else organization_name(name),
-                details=current.details | (details or {}),
+                details=merged(current.details, details or {}) if merge else current.details | (details or {}),
                 updated_at=self.clock(),
             )
             tx.update_organization(changed)
@@ -108,13 +121,20 @@ class Administration:
         *,
         public_metadata: dict[str, Any] | None = None,
         private_metadata: dict[str, Any] | None = None,
+        once: bool = False,
     ) -> Member:
-        """Make an account a member with these roles; a member already gets them in addition."""
+        """Make an account a member with these roles.
+
+        A member already gets them in addition, or is refused (`ALREADY_MEMBER`) where it may happen only `once`.
+        """
         key = call.require_backend(Scope.MEMBERS_WRITE)
         with writing(self.store, call) as tx:
             organization = _locked(tx, key, organization_id)
             rights = rights_of(tx, roles)
             account = _account(tx, account_id)
+            known = tx.member(organization_id, account_id)
+            if once and known is not None and known.is_active:
+                raise ServiceError(ALREADY_MEMBER, {"email": account.email})
             member = admit(tx, organization, account, rights.role, ids=self.ids, clock=self.clock)
             granted = replace(
                 member,
@@ -135,16 +155,21 @@ class Administration:
         roles: Sequence[str] | None = None,
         public_metadata: dict[str, Any] | None = None,
         private_metadata: dict[str, Any] | None = None,
+        merge: bool = False,
     ) -> Member:
-        """Change what is given of a member: roles and metadata are replaced whole."""
+        """Change what is given of a member: roles are replaced whole, metadata too unless it is to be merged."""
         key = call.require_backend(Scope.MEMBERS_WRITE)
         with writing(self.store, call) as tx:
             _locked(tx, key, organization_id)
             member = _member(tx, organization_id, account_id)
+            public, private = public_metadata, private_metadata
+            if merge:
+                public = merged(member.public_metadata, public or {})
+                private = merged(member.private_metadata, private or {})
             changed = replace(
                 member,
-                public_metadata=member.public_metadata if public_metadata is None else public_metadata,
-                private_metadata=member.private_metadata if private_metadata is None else private_metadata,
+                public_metadata=member.public_metadata if public is None else public,
+                private_metadata=member.private_metadata if private is None else private,
             )
             if roles is not None:
                 rights = rights_of(tx, roles)
@@ -153,6 +178,27 @@ class Administration:
                 changed = replace(changed, role=rights.role, named_roles=rights.named_roles)
             tx.put_member(changed)
             return changed
+
+    def add_members(self, call: Call, organization_id: str, account_ids: Sequence[str]) -> None:
+        """Make accounts members, all of them or none; who is one already stays as they are."""
+        with writing(self.store, call):
+            for account_id in account_ids:
+                self.add_member(call, organization_id, account_id)
+
+    def get_member(self, call: Call, organization_id: str, account_id: str) -> Member:
+        """Give an active member; `USER_NOT_FOUND` when the account is none."""
+        key = call.require_backend(Scope.MEMBERS_READ)
+        with self.store.snapshot(call.deadline) as tx:
+            _reached(tx, key, organization_id)
+            return _member(tx, organization_id, account_id)
+
+    def assign_roles(self, call: Call, organization_id: str, account_id: str, roles: Sequence[str]) -> Member:
+        """Give a member roles on top of those that it has."""
+        key = call.require_backend(Scope.MEMBERS_WRITE)
+        with writing(self.store, call) as tx:
+            _locked(tx, key, organization_id)
+            _member(tx, organization_id, account_id)
+            return self.add_member(call, organization_id, account_id, roles)
 
     def remove_member(self, call: Call, organization_id: str, account_id: str) -> Member:
         """End a membership; `LAST_ADMIN` for the only admin. The user's access tokens end with it."""

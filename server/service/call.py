@@ -47,6 +47,10 @@ class Call:
             raise ServiceError(CREDENTIALS_MISSING)
         return self.who
 
+    def require_person(self) -> None:
+        """Refuse whoever isn't one, before anything is looked up: the answer mustn't tell strangers what exists."""
+        _ = self.caller
+
     def require_backend(self, scope: Scope) -> BackendKey:
         """Give the calling backend key, which must have the scope; `BACKEND_KEY_REQUIRED` for a person."""
         if self.who is None:

@@ -225,12 +225,25 @@ class Invitations:
             expires_at = found.expires_at if keep_expiry else max(found.expires_at, invitation_expiry(now, ttl))
             return self._renew(tx, found, expires_at, send_email=send_email, link=link)
 
-    def revoke(self, call: Call, invitation_id: str, *, on_behalf_of: str | None = None) -> Invitation:
-        """Withdraw a pending invitation; one that is revoked already stays so."""
+    def revoke(
+        self,
+        call: Call,
+        invitation_id: str,
+        *,
+        on_behalf_of: str | None = None,
+        organization_id: str | None = None,
+        once: bool = False,
+    ) -> Invitation:
+        """Withdraw a pending invitation, of this organization where one is named.
+
+        One that is revoked already stays so, or is refused where it may happen only `once`.
+        """
         with writing(self._store, call) as tx:
             found = self._locked(tx, call, invitation_id, on_behalf_of)
+            if organization_id not in (None, found.organization_id):
+                raise ServiceError(INVITATION_NOT_FOUND)
             now = self._clock()
-            if found.status_at(now) is InvitationStatus.REVOKED:
+            if found.status_at(now) is InvitationStatus.REVOKED and not once:
                 return found
             found.require_pending(now)
             return self._move(tx, found, stored_status=InvitationStatus.REVOKED, responded_at=now)

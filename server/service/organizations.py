@@ -137,6 +137,7 @@ class Organizations:
 
         Where it has ended already nothing happens.
         """
+        call.require_person()
         with writing(self._store, call) as tx:
             found = tx.member_by_user_id(user_id)
             if found is None:
@@ -194,8 +195,22 @@ class Organizations:
             total = tx.count_members(organization_id, member_filter) if count else None
         return MembersPage((*first, *page.members), page_token(listing, page.after), total)
 
+    def list_members_by_offset(
+        self, call: Call, organization_id: str, *, account_id: str | None = None, offset: int = 0, limit: int
+    ) -> tuple[Sequence[Member], int]:
+        """List active members (or the one of an account), those who joined last first, and how many there are."""
+        with self._store.snapshot(call.deadline) as tx:
+            caller_member(tx, call, organization_id)
+            if account_id is None:
+                count = _existing(tx.organization(organization_id)).member_count
+                return tx.members_by_offset(organization_id, offset, limit), count
+            member = tx.member(organization_id, account_id)
+        found = [member] if member is not None and member.is_active else []
+        return found[offset : offset + limit], len(found)
+
     def get_member(self, call: Call, user_id: str) -> Member:
         """Give a user of an organization that the caller is a member of."""
+        call.require_person()
         with self._store.snapshot(call.deadline) as tx:
             return self._visible_member(tx, call, user_id)
 

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from server.domain.errors import INVITE_KEY_UNAVAILABLE, ServiceError
-from server.domain.invitation import DeliveryState, Invitation, InvitationStatus
+from server.domain.invitation import DeliveryState, Invitation, InvitationStatus, invitation_link
 from server.domain.redirect import is_allowed_redirect
 from server.domain.secrets import INVITATION_TOKEN_PREFIX, SecretKeys
 from server.domain.text import is_plain_line
@@ -65,19 +65,15 @@ def delay_after(attempts: int, jitter: float) -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Where mails lead: to the page at `public_url` (without a slash at its end), or to one of the allowed origins.
-
-    The token stands in the fragment, which browsers send to no server: it stays out of logs and referrers.
-    """
+    """Where mails lead: to the page at `public_url` (without a slash at its end), or to one of the allowed origins."""
 
     public_url: str
     redirect_origins: tuple[str, ...] = ()
 
     def ours(self, redirect_url: str, token: str) -> str:
         """Give the link by which an invitation is answered. What the operator no longer allows isn't followed."""
-        if not redirect_url or not is_allowed_redirect(redirect_url, self.redirect_origins):
-            return f"{self.public_url}/invitations#{token}"
-        return f"{redirect_url}{'&' if '#' in redirect_url else '#'}invitation_token={token}"
+        allowed = is_allowed_redirect(redirect_url, self.redirect_origins)
+        return invitation_link(self.public_url, redirect_url if allowed else "", token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +229,10 @@ def list_mails(
 
 
 def retry_failed(store: Store, clock: Clock, ids: Sequence[str] = ()) -> int:
-    """Queue failed mails again, with fresh attempts; give how many. `ids` are of mails or invitations, none means all."""
+    """Queue failed mails again, with fresh attempts; give how many.
+
+    `ids` are of mails or of invitations; none means all.
+    """
     with store.transaction() as tx:
         failed = [
             mail

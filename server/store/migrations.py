@@ -217,4 +217,15 @@ INVITATIONS = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (ORGANIZATIONS, INVITATIONS)
+SEARCH_KEYS = Migration(
+    "search keys",
+    (
+        "ALTER TABLE organizations ADD COLUMN name_key TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE invitations ADD COLUMN inviter_key TEXT NOT NULL DEFAULT ''",
+        # As near as both engines come to our key; a row gets its own when it is next written.
+        "UPDATE organizations SET name_key = lower(name)",
+        "UPDATE invitations SET inviter_key = lower(inviter_name)",
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (ORGANIZATIONS, INVITATIONS, SEARCH_KEYS)

