@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,21 @@ from server.main import Service, build_service
 from server.service.call import Call
 from server.store.sqlite import SqliteStore
 from tests.running import RunningServer, running_server
+
+_skipped: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _skipped.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run of CI in which a test was skipped: what CI doesn't show isn't shown."""
+    if os.environ.get("CI") and _skipped and not hasattr(session.config, "workerinput"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print(f"\nCI skips no test, and these were skipped: {', '.join(_skipped)}")
+
 
 KEY = b"a key for tests of thirty-two bytes"
 
