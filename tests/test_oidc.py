@@ -9,14 +9,9 @@ import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
@@ -24,6 +19,7 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 from server.domain.account import Claims
 from server.domain.errors import CREDENTIALS_INVALID, ISSUER_UNAVAILABLE, Reason, ServiceError
 from server.oidc import ALGORITHMS, MAX_TOKEN_LENGTH, IssuerConfig, JwtVerifier, fetch_document
+from tests.certificates import self_signed
 from tests.oidc_issuer import (
     AUDIENCE,
     DISCOVERY_PATH,
@@ -575,20 +571,7 @@ def test_an_issuer_on_this_machine_is_not_sought_through_a_proxy(
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A certificate for 127.0.0.1 by nobody but itself, and its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "issuer")])
-    now = datetime.now(UTC)
-    built = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    as_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), built.public_bytes(Encoding.PEM)
-    path = tmp_path / "issuer.pem"
-    path.write_bytes(b"".join(as_pem))
-    return path
+    return self_signed(tmp_path / "issuer.pem")
 
 
 def test_an_https_issuer_is_believed_only_by_a_trusted_certificate(

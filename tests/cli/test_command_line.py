@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import threading
@@ -17,6 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.certificates import self_signed
 from tests.running import PROGRAM, RunningServer, clean_environ, run_program, running_server
 
 ISSUER = "https://login.example.com"
@@ -173,6 +175,17 @@ def test_a_certificate_without_its_key_is_refused(tmp_path: Path, url: str) -> N
     (tmp_path / "cert.pem").write_text("x")
     done = run_program("serve", "--port", "0", "--tls-cert", str(tmp_path / "cert.pem"), "--database-url", url)
     assert "go together" in _refused(done)
+
+
+def test_tls_is_spoken_over_http_1_and_2_on_the_same_port(tmp_path: Path) -> None:
+    pem = str(self_signed(tmp_path / "server.pem"))
+    trusting = ssl.create_default_context(cafile=pem)
+    with running_server(tmp_path, "--tls-cert", pem, "--tls-key", pem) as server:
+        assert server.url.startswith("https://")
+        for http2, version in ((False, "HTTP/1.1"), (True, "HTTP/2")):
+            with httpx.Client(verify=trusting, http2=http2) as http:
+                answer = http.get(f"{server.url}/readyz")
+                assert (answer.status_code, answer.http_version) == (200, version)
 
 
 def test_what_is_no_address_gets_no_token(url: str) -> None:
