@@ -18,8 +18,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from server.tour import tour
 from tests.certificates import self_signed
-from tests.running import PROGRAM, RunningServer, clean_environ, run_program, running_server
+from tests.running import PROGRAM, ROOT, RunningServer, clean_environ, run_program, running_server
 
 ISSUER = "https://login.example.com"
 
@@ -285,6 +286,19 @@ def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     return port
+
+
+def test_what_the_tour_says_to_paste_works(server: RunningServer) -> None:
+    """All but the last part, which installs the SDK; `tests/sdk` runs that one."""
+    text = tour(server.url, server.token("tourist@example.com"), server.database_url, known=False)
+    script = text[text.index("export TOKEN") : text.index("# gitpod-sdk")]
+    done = subprocess.run(
+        ["bash", "-euc", script], cwd=ROOT, env=clean_environ(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"name":"Acme"' in done.stdout
+    assert '"email": "tourist@example.com"' in done.stdout
+    assert 'email: "tourist@example.com"' in done.stdout
 
 
 def test_several_workers_answer_on_one_port(tmp_path: Path) -> None:
