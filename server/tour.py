@@ -11,7 +11,7 @@ def tour(url: str, token: str, database_url: str, *, known: bool) -> str:
     host = url.split("://", 1)[1]
     return f"""
 The Organization Service listens on {url}. Its database is {database_url}. {kept}
-Stop it with Ctrl-C. This token of admin@example.com works for seven days. Paste into another terminal, in this directory:
+Stop it with Ctrl-C. The token below works for seven days. Paste into another terminal, in this directory:
 
 export TOKEN={token}
 

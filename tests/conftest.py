@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,8 +14,11 @@ import pytest
 from server.domain.account import Account, Caller
 from server.domain.secrets import SecretKeys
 from server.main import Service, build_service
+from server.ports import Store
 from server.service.call import Call
+from server.store.postgres import PostgresStore
 from server.store.sqlite import SqliteStore
+from tests.postgres.cluster import Cluster
 from tests.running import RunningServer, running_server
 
 _skipped: list[str] = []
@@ -69,15 +72,45 @@ def clock() -> GivenClock:
     return GivenClock()
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """One PostgreSQL for all tests of a worker that don't do it harm."""
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def emptied_database(postgres: Cluster) -> Iterator[Callable[[], str]]:
+    with postgres.emptied_database() as emptied:
+        yield emptied
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have the stories, and the faces that tell them, on every engine."""
+    if "engine" in metafunc.fixturenames and {"stories", "faces"} & set(metafunc.definition.path.parts):
+        metafunc.parametrize("engine", ["sqlite", "postgres"], indirect=True)
+
+
 @pytest.fixture
-def store(tmp_path: Path, clock: GivenClock) -> Iterator[SqliteStore]:
-    store = SqliteStore(tmp_path / "organizations.db", clock)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Name of the engine that keeps the test's store."""
+    name: str = getattr(request, "param", "sqlite")
+    return name
+
+
+@pytest.fixture
+def store(engine: str, tmp_path: Path, clock: GivenClock, request: pytest.FixtureRequest) -> Iterator[Store]:
+    store: Store
+    if engine == "postgres":
+        store = PostgresStore(request.getfixturevalue("emptied_database")(), clock)
+    else:
+        store = SqliteStore(tmp_path / "organizations.db", clock)
     yield store
     store.close()
 
 
 @pytest.fixture
-def world(store: SqliteStore, clock: GivenClock) -> World:
+def world(store: Store, clock: GivenClock) -> World:
     return World(build_service(store, SecretKeys([KEY]), clock=clock, ids=lambda: str(uuid.uuid4())), clock)
 
 

@@ -112,6 +112,9 @@ REQUEST_TOO_LARGE = _reason(
 PROTOCOL_ERROR = _reason(
     "PROTOCOL_ERROR", Kind.INVALID_ARGUMENT, "The request breaks the rules of its protocol: {problem}."
 )
+ONE_MESSAGE_REQUIRED = _reason(
+    "ONE_MESSAGE_REQUIRED", Kind.UNIMPLEMENTED, "This method takes exactly one message; send one, not none or several."
+)
 ENCODING_UNSUPPORTED = _reason(
     "ENCODING_UNSUPPORTED",
     Kind.UNIMPLEMENTED,

@@ -541,9 +541,7 @@ class _Clerk:
 
     def get_invitation(self, request: Request) -> Answer:
         organization_id, invitation_id = self._invitation_of(request)
-        found = self._invitations.get(request.call, invitation_id)
-        if found.organization_id != organization_id:
-            raise ServiceError(INVITATION_NOT_FOUND)
+        found = self._invitations.get(request.call, invitation_id, organization_id=organization_id)
         return Answer(self._spelling(request).invitation(found))
 
     def revoke_invitation(self, request: Request) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -30,6 +31,9 @@ READ_MAX_BYTES = 1024 * 1024
 LONGEST_CALL_SECONDS = 30.0
 """The deadline of a call that brings none, or a later one."""
 
+SHALLOW_ARRAYS = 64
+"""With no more opening brackets than this, JSON can't be nested too deep."""
+
 REQUEST = TypeVar("REQUEST")
 RESPONSE = TypeVar("RESPONSE")
 
@@ -54,6 +58,9 @@ class PrintingJsonCodec(Codec[Message[Any], Any]):
 
     def decode(self, data: bytes | bytearray, message_class: type[Any]) -> Any:
         """Read a message; an empty body is the empty message, as an empty binary one is."""
+        if data.count(b"[") > SHALLOW_ARRAYS:
+            # protobuf-py 0.7.0 takes the whole process down on arrays some ten thousand deep; this raises instead.
+            json.loads(data)
         return message_class.from_json(data or b"{}", ignore_unknown_fields=True)
 
 

@@ -17,6 +17,7 @@ from server.domain.errors import (
     ENCODING_UNSUPPORTED,
     INTERNAL,
     MALFORMED_REQUEST,
+    ONE_MESSAGE_REQUIRED,
     PROTOCOL_ERROR,
     REQUEST_TOO_LARGE,
     Kind,
@@ -81,6 +82,9 @@ def refusal_of(error: Exception, *, read_max_bytes: int) -> ServiceError:
     if isinstance(error, ConnectError):
         # Of the runtime: it couldn't read the request. Its own text may quote the request or an exception.
         reason = _RUNTIME_REASONS.get(error.code, PROTOCOL_ERROR)
+        if reason is ENCODING_UNSUPPORTED and error.message.startswith("unary request"):
+            # The same code as for an unknown compression; gRPC wants it so for both.
+            reason = ONE_MESSAGE_REQUIRED
         facts = {
             REQUEST_TOO_LARGE: {"limit_bytes": str(read_max_bytes)},
             PROTOCOL_ERROR: {"problem": "it can't be read"},

@@ -9,8 +9,8 @@ What Logto's wire can't say, and what this face does instead:
 - It sends again whatever the invitation's state; here only one that is pending, as the others open nothing.
 - It never answers with an invitation's token. Where no mail is sent, the backend accepts for the person, or the person
   accepts on another wire with a verified address.
-- A mail holds the caller's `link`, or ours where there is none; `locale` chooses its language, other keys of
-  `messagePayload` have nothing to fill in here.
+- A mail holds the caller's `link`, a web address, or ours where there is none; `locale` chooses its language, other
+  keys of `messagePayload` have nothing to fill in here.
 - Its ids have at most 21 characters, and those of users in a list of users 12, which no id of ours fits: users can be
   added, removed and asked for their roles, not listed.
 - Names of organizations have 3 to 256 characters here; of longer ones it is shown the first 128.

@@ -154,10 +154,10 @@ class Invitations:
                     outcomes.append(refusal)
         return outcomes
 
-    def get(self, call: Call, invitation_id: str) -> Invitation:
-        """Give an invitation to those who administer its organization."""
+    def get(self, call: Call, invitation_id: str, *, organization_id: str | None = None) -> Invitation:
+        """Give an invitation, of this organization where one is named, to those who administer its organization."""
         with self._store.snapshot(call.deadline) as tx:
-            return self._administered(tx, call, invitation_id, Scope.INVITATIONS_READ)
+            return self._administered(tx, call, invitation_id, Scope.INVITATIONS_READ, organization_id=organization_id)
 
     def list_for_organization(
         self,
@@ -239,9 +239,7 @@ class Invitations:
         One that is revoked already stays so, or is refused where it may happen only `once`.
         """
         with writing(self._store, call) as tx:
-            found = self._locked(tx, call, invitation_id, on_behalf_of)
-            if organization_id not in (None, found.organization_id):
-                raise ServiceError(INVITATION_NOT_FOUND)
+            found = self._locked(tx, call, invitation_id, on_behalf_of, organization_id)
             now = self._clock()
             if found.status_at(now) is InvitationStatus.REVOKED and not once:
                 return found
@@ -458,10 +456,16 @@ class Invitations:
         return moved
 
     def _administered(
-        self, tx: Snapshot, call: Call, invitation_id: str, scope: Scope, on_behalf_of: str | None = None
+        self,
+        tx: Snapshot,
+        call: Call,
+        invitation_id: str,
+        scope: Scope,
+        on_behalf_of: str | None = None,
+        organization_id: str | None = None,
     ) -> Invitation:
         found = tx.invitation(invitation_id)
-        if found is None:
+        if found is None or organization_id not in (None, found.organization_id):
             raise ServiceError(INVITATION_NOT_FOUND)
         try:
             administrator(tx, call, found.organization_id, scope, on_behalf_of)
@@ -471,9 +475,17 @@ class Invitations:
             raise
         return found
 
-    def _locked(self, tx: Transaction, call: Call, invitation_id: str, on_behalf_of: str | None = None) -> Invitation:
+    def _locked(
+        self,
+        tx: Transaction,
+        call: Call,
+        invitation_id: str,
+        on_behalf_of: str | None = None,
+        organization_id: str | None = None,
+    ) -> Invitation:
         """Give an invitation that the call may administer, under its organization's lock."""
-        found = self._administered(tx, call, invitation_id, Scope.INVITATIONS_WRITE, on_behalf_of)
+        scope = Scope.INVITATIONS_WRITE
+        found = self._administered(tx, call, invitation_id, scope, on_behalf_of, organization_id)
         return self._lock(tx, found)
 
     @staticmethod

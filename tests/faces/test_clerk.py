@@ -24,6 +24,7 @@ from server.domain.secrets import SecretKeys
 from server.faces.exchange import Exchange, current_exchange
 from server.faces.spelling import clerk_id, from_clerk_id
 from server.main import build_edge, build_service
+from server.ports import Store
 from server.service.call import Call
 from server.service.invitations import InvitationPolicy
 from server.store.sqlite import SqliteStore
@@ -50,6 +51,8 @@ class Clerk:
         self.organization = f"/organizations/{clerk_id('org', made.id)}"
         self.invitations = f"{self.organization}/invitations"
         self.memberships = f"{self.organization}/memberships"
+        # Who joins is listed before Ada.
+        self.world.clock.forward(timedelta(seconds=1))
 
     def send(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         """Send a request; `body` goes out as JSON unless it is bytes."""
@@ -89,11 +92,11 @@ class Clerk:
 
 
 @pytest.fixture
-def clerk(store: SqliteStore, clock: GivenClock) -> Clerk:
+def clerk(store: Store, clock: GivenClock) -> Clerk:
     return _clerk(store, clock)
 
 
-def _clerk(store: SqliteStore, clock: GivenClock) -> Clerk:
+def _clerk(store: Store, clock: GivenClock) -> Clerk:
     policy = InvitationPolicy(redirect_origins=(APP,))
     service = build_service(store, SecretKeys([KEY]), clock=clock, policy=policy)
     key, _ = service.backend_keys.issue("clerk")
@@ -169,8 +172,9 @@ def test_many_are_invited_at_once_or_none(clerk: Clerk) -> None:
     assert made["total_count"] == 10
     assert clerk.refused("POST", bulk, [*ten, BOB]) == (400, "bulk_size_exceeded", "request_body")
     assert clerk.refused("POST", bulk, []) == (422, "form_param_missing", "request_body")
-    for body in (None, {}, "x"):
-        assert clerk.refused("POST", bulk, body)[:2] == (400, "request_body_invalid")
+    no_lists: tuple[Any, ...] = (None, {}, "x")
+    for no_list in no_lists:
+        assert clerk.refused("POST", bulk, no_list)[:2] == (400, "request_body_invalid")
     assert clerk.refused("POST", bulk, [BOB | {"role": 1}]) == (422, "form_param_type_invalid", "role")
 
 
@@ -225,7 +229,7 @@ def test_a_redirect_leads_only_where_the_operator_allows(clerk: Clerk) -> None:
 
 
 def test_who_accepts_is_a_member_with_the_metadata_of_the_invitation(clerk: Clerk) -> None:
-    metadata = {"public_metadata": {"a": {"b": [1, 2.5, None, "☃"]}}, "private_metadata": {"c": True}}
+    metadata = {"public_metadata": {"a": {"b": [1, 2.5, None, "☃\0"]}}, "private_metadata": {"c": True}}
     made = clerk.ok("POST", clerk.invitations, {**BOB, "role": "org:admin", "notify": False} | metadata)
     token = made["url"].partition("#")[2]
 
@@ -571,14 +575,16 @@ def test_what_one_cannot_filter_by_is_refused_and_not_ignored(clerk: Clerk) -> N
 
 def test_what_is_unknown_foreign_or_gone_answers_alike(clerk: Clerk) -> None:
     made = clerk.ok("POST", clerk.invitations, BOB)
-    other, _ = clerk.world.service.organizations.create(clerk.world.call("Ada"), "Another")
+    # Ada, who is acted for, is no member of the other organization.
+    other, _ = clerk.world.service.organizations.create(clerk.world.call("Eve"), "Another")
     foreign = f"/organizations/{clerk_id('org', other.id)}/invitations/{made['id']}"
     unknown = f"{clerk.invitations}/{clerk_id('orginv', NOWHERE)}"
     paths = (foreign, unknown, f"{clerk.invitations}/no-id", f"{clerk.invitations}/{made['id'][:-1]}!")
 
     for path in paths:
         for method, suffix in (("GET", ""), ("POST", "/revoke")):
-            answer = clerk.send(method, path + suffix, None, X_Request_Id="same")
+            actor = {"requesting_user_id": clerk.user_id("Ada")} if suffix else None
+            answer = clerk.send(method, path + suffix, actor, X_Request_Id="same")
             assert answer.status_code == 404
             assert answer.data == clerk.send("GET", unknown, None, X_Request_Id="same").data
     assert clerk.ok("GET", f"{clerk.invitations}/{made['id']}")["status"] == "pending"

@@ -1,7 +1,7 @@
 """What `ports.Store` promises, as tests that every engine has to pass.
 
 An engine's own file has a class that inherits `StoreContract` and gives `store`, a fresh one, and
-`integrity_error`, what its driver raises where a row breaks the schema.
+`integrity_errors`, what its driver raises where a row breaks the schema.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def refused_for_the_deadline(within: float = 2.0) -> Iterator[None]:
 class StoreContract:
     """The contract; see the module."""
 
-    integrity_error: type[Exception]
+    integrity_errors: tuple[type[Exception], ...]
 
     # What is put in comes out.
 
@@ -467,7 +467,7 @@ class StoreContract:
         organization = keep_organization(store)
         with store.transaction() as tx:
             tx.put_invite_link(a_link(organization, "first"))
-        with pytest.raises(self.integrity_error):
+        with pytest.raises(self.integrity_errors):
             self.sql(
                 store,
                 "INSERT INTO invite_links (organization_id, id, key_id, lookup_hash, created_by, created_at)"
@@ -790,7 +790,7 @@ class StoreContract:
                 try:
                     write(mine)
                     outcomes.append(None)
-                except (UndoError, self.integrity_error) as error:
+                except (UndoError, *self.integrity_errors) as error:
                     outcomes.append(error)
             return outcomes
 
@@ -862,7 +862,7 @@ class StoreContract:
     # What the tests above need.
 
     def refused_by_the_schema(self) -> AbstractContextManager[object]:
-        return pytest.raises(self.integrity_error)
+        return pytest.raises(self.integrity_errors)
 
     def sql(self, store: Store, statement: str, **parameters: Any) -> Any:
         """Run a statement in a transaction of its own, past the methods of the port."""

@@ -8,4 +8,4 @@ from tests.store.contract_invitations import InvitationStoreContract
 
 
 class TestSqlite(StoreContract, InvitationStoreContract):
-    integrity_error = sqlite3.IntegrityError
+    integrity_errors = (sqlite3.IntegrityError,)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from server.domain.account import Account, Caller
 from server.domain.errors import (
@@ -26,9 +24,8 @@ from server.domain.errors import (
 from server.domain.organization import Role
 from server.domain.secrets import SecretKeys
 from server.main import build_service
-from server.ports import MemberFilter
+from server.ports import MemberFilter, Store
 from server.service.call import Call
-from server.store.sqlite import SqliteStore
 from tests.conftest import KEY, GivenClock
 from tests.domain.refusals import attempt
 
@@ -62,20 +59,14 @@ class Model:
 
 
 class Moves(RuleBasedStateMachine):
-    def __init__(self) -> None:
+    def __init__(self, store: Store, clock: GivenClock) -> None:
         super().__init__()
-        self.directory = tempfile.TemporaryDirectory()
-        clock = GivenClock()
-        self.store = SqliteStore(Path(self.directory.name) / "organizations.db", clock)
-        self.service = build_service(self.store, SecretKeys([KEY]), clock=clock, ids=lambda: str(uuid4()))
+        self.store = store
+        self.service = build_service(store, SecretKeys([KEY]), clock=clock, ids=lambda: str(uuid4()))
         self.accounts: dict[str, Account] = {
             name: self.service.authentication.local_account(f"{name}@example.com", name) for name in PEOPLE
         }
         self.models: list[Model] = []
-
-    def teardown(self) -> None:
-        self.store.close()
-        self.directory.cleanup()
 
     def call(self, who: str) -> Call:
         return Call(Caller(self.accounts[who]))
@@ -185,5 +176,6 @@ class Moves(RuleBasedStateMachine):
                     assert [live] == (shown or [None])
 
 
-TestMoves = Moves.TestCase
-TestMoves.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
+def test_moves_in_any_order_come_out_as_the_model_says(store: Store, clock: GivenClock) -> None:
+    few = settings(max_examples=20, stateful_step_count=20, deadline=None)
+    run_state_machine_as_test(lambda: Moves(store, clock), settings=few)
