@@ -102,10 +102,11 @@ def is_address(text: str) -> bool:
     return (
         bool(at)
         and len(text) <= MAX_ADDRESS_LENGTH
+        and is_plain_line(text)
         and len(local.encode()) <= 64
         and _LOCAL_PART.fullmatch(local) is not None
-        and is_plain_line(text)
-        and _DOMAIN.fullmatch(domain_key(domain)) is not None
+        and not any(char.isspace() for char in domain)
+        and _DOMAIN.fullmatch(address_domain(text)) is not None
     )
 
 

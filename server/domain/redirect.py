@@ -17,12 +17,11 @@ def is_allowed_redirect(url: str, origins: Sequence[str]) -> bool:
         return False
     try:
         parts = urlsplit(url)
-        port = parts.port
+        host, port = parts.hostname, parts.port
     except ValueError:
         return False
-    if parts.scheme not in ("http", "https") or parts.username is not None or parts.password is not None:
+    if parts.scheme not in ("http", "https") or not host or parts.username is not None or parts.password is not None:
         return False
-    host = parts.hostname or ""
     authority = f"[{host}]" if ":" in host else host
     origin = f"{parts.scheme}://{authority}" + (f":{port}" if port is not None else "")
     return origin in origins and parts.netloc == origin.removeprefix(f"{parts.scheme}://")

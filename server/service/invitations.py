@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from server.domain.account import Account, Scope
+from server.domain.account import Account, BackendKey, Scope
 from server.domain.address import address_key, require_address
 from server.domain.errors import (
     ACCOUNT_NOT_FOUND,
@@ -267,8 +267,8 @@ class Invitations:
         """
         account = call.require_account_token().account
         with writing(self._store, call) as tx:
-            found = self._presented(tx, call, token, invitation_id)
-            return self._accept(tx, found.id, account)
+            found = self._lock(tx, self._presented(tx, call, token, invitation_id), token)
+            return self._accept(tx, found, account)
 
     def accept_for(self, call: Call, invitation_id: str, account_id: str) -> tuple[InvitationView, Member]:
         """Let an account join by its invitation, as a backend key; its address must be the invited one."""
@@ -281,14 +281,13 @@ class Invitations:
                 raise ServiceError(ACCOUNT_NOT_FOUND, {"account": account_id})
             # The backend vouches for the account; that the address is another's is still a mistake.
             found.require_addressee(replace(account, email_verified=True))
-            return self._accept(tx, found.id, account)
+            return self._accept(tx, found, account)
 
     def decline(self, call: Call, *, token: str = "", invitation_id: str = "") -> InvitationView:
         """Turn an invitation down: with its token, or as its addressee. Declining again changes nothing."""
         call.require_account_token()
         with writing(self._store, call) as tx:
-            presented = self._presented(tx, call, token, invitation_id)
-            found = self._lock(tx, presented)
+            found = self._lock(tx, self._presented(tx, call, token, invitation_id), token)
             now = self._clock()
             if found.status_at(now) is not InvitationStatus.DECLINED:
                 found.require_pending(now)
@@ -464,6 +463,11 @@ class Invitations:
         on_behalf_of: str | None = None,
         organization_id: str | None = None,
     ) -> Invitation:
+        # Before it is looked up: whoever may administer nothing mustn't learn what exists.
+        if isinstance(call.who, BackendKey):
+            call.who.require(scope)
+        else:
+            call.require_person()
         found = tx.invitation(invitation_id)
         if found is None or organization_id not in (None, found.organization_id):
             raise ServiceError(INVITATION_NOT_FOUND)
@@ -489,11 +493,12 @@ class Invitations:
         return self._lock(tx, found)
 
     @staticmethod
-    def _lock(tx: Transaction, found: Invitation) -> Invitation:
+    def _lock(tx: Transaction, found: Invitation, token: str = "") -> Invitation:
+        """Give the invitation as it stands under its organization's lock; a token must open it still."""
         tx.lock_organization(found.organization_id)
-        # Looked at again under the lock: others may have moved it while we waited.
+        # Looked at again under the lock: others may have moved it, or sent it with a new token, while we waited.
         again = tx.invitation(found.id)
-        if again is None or again.generation != found.generation:
+        if again is None or (token and again.generation != found.generation):
             raise ServiceError(INVITATION_NOT_FOUND)
         return again
 
@@ -510,11 +515,8 @@ class Invitations:
             found.require_addressee(call.caller.account)
         return found
 
-    def _accept(self, tx: Transaction, invitation_id: str, account: Account) -> tuple[InvitationView, Member]:
-        found = tx.invitation(invitation_id)
-        if found is None:
-            raise ServiceError(INVITATION_NOT_FOUND)
-        found = self._lock(tx, found)
+    def _accept(self, tx: Transaction, found: Invitation, account: Account) -> tuple[InvitationView, Member]:
+        """Let the account join by an invitation that is locked, and may be answered by it."""
         now = self._clock()
         known = tx.member(found.organization_id, account.id)
         again = found.accepted_account_id == account.id and known is not None and known.is_active

@@ -2,8 +2,8 @@
 
 Tables go in the order of their foreign keys, rows in the order of their keys, a chunk in each transaction. How far the
 copy is stands in the target, written in the same transaction as the rows, so that one that was interrupted goes on
-where it stopped. At the end both databases are read anew and compared, so that what was written into the source in
-the meantime doesn't stay behind unnoticed.
+where it stopped. Indexes and checks that cost more row by row than at once are made at the end. Then both databases
+are read anew and compared, so that what was written into the source in the meantime doesn't stay behind unnoticed.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ CHUNK_ROWS = 10_000
 """How many rows go in a transaction."""
 
 _PROGRESS = "copy_progress"
+_LATER = "copy_later"
+_UNDER_WAY = 2**31 - 1
+"""A version in the target's history that no program knows, so that no server uses a part of a copy."""
+
 _CHECKSUM_BYTES = 16
 
 Report = Callable[[str, int, int], None]
@@ -104,6 +108,10 @@ class End(ABC):
         """Give all rows, in whatever order, some at a time; inside `snapshot`."""
 
     @abstractmethod
+    def set_aside(self) -> Sequence[tuple[str, str]]:
+        """Give pairs of statements: what removes a thing that makes filling slow, and what makes it again."""
+
+    @abstractmethod
     def settle(self) -> None:
         """Do what is good after much was written."""
 
@@ -115,7 +123,9 @@ class End(ABC):
         """Give the migrations that this database has seen."""
         if not self.has("schema_migrations"):
             return []
-        rows = self.execute("SELECT version, name, applied_at FROM schema_migrations ORDER BY version").fetchall()
+        rows = self.execute(
+            f"SELECT version, name, applied_at FROM schema_migrations WHERE version < {_UNDER_WAY} ORDER BY version"
+        ).fetchall()
         return [Step(version, name, from_micros(at)) for version, name, at in rows]
 
     @contextmanager
@@ -169,7 +179,8 @@ class SqliteEnd(End):
         )
         self._db = Database(connection, execute_plugins=False)
         # NORMAL: a crash of the machine may take the last chunks with it, but then also what is written of progress.
-        pragmas = ["foreign_keys = ON", "synchronous = NORMAL", "cache_size = -131072", "temp_store = MEMORY"]
+        # Foreign keys are not checked row by row: in the end the rows are those of a database that does.
+        pragmas = ["foreign_keys = OFF", "synchronous = NORMAL", "cache_size = -131072", "temp_store = MEMORY"]
         for pragma in (["journal_mode = WAL"] if make else []) + pragmas:
             self._db.execute(f"PRAGMA {pragma}")
 
@@ -192,6 +203,10 @@ class SqliteEnd(End):
         cursor = self._db.execute(f"SELECT {', '.join(table.columns)} FROM {table.name}")
         while rows := cursor.fetchmany(CHUNK_ROWS):
             yield rows
+
+    def set_aside(self) -> Sequence[tuple[str, str]]:
+        indexes = self.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
+        return [(f"DROP INDEX {name}", sql) for name, sql in indexes.fetchall()]
 
     def settle(self) -> None:
         self.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -255,6 +270,24 @@ class PostgresEnd(End):
             yield rows
         self.execute(f"CLOSE {cursor}")
 
+    def set_aside(self) -> Sequence[tuple[str, str]]:
+        names = [table.name for table in tables()]
+        constraints = self.execute(
+            "SELECT 'ALTER TABLE ' || conrelid::regclass || ' DROP CONSTRAINT ' || quote_ident(conname),"
+            " 'ALTER TABLE ' || conrelid::regclass || ' ADD CONSTRAINT ' || quote_ident(conname) || ' '"
+            " || pg_get_constraintdef(oid) FROM pg_constraint"
+            " WHERE contype IN ('f', 'u') AND conrelid = ANY(%s::text[]::regclass[]) ORDER BY contype = 'f', conname",
+            (names,),
+        ).fetchall()
+        indexes = self.execute(
+            "SELECT 'DROP INDEX ' || indexrelid::regclass, pg_get_indexdef(indexrelid) FROM pg_index"
+            " WHERE indrelid = ANY(%s::text[]::regclass[]) AND NOT EXISTS"
+            " (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u'))",
+            (names,),
+        ).fetchall()
+        # Foreign keys come last: by then there are the indexes to check them with.
+        return [(remove, make) for remove, make in (*indexes, *constraints)]
+
     def settle(self) -> None:
         # Otherwise the planner knows nothing of the tables until autovacuum comes by.
         for table in tables():
@@ -306,6 +339,7 @@ def copy(source: End, target: End, clock: Clock, report: Report) -> dict[str, Co
         with source.snapshot():
             for table in tables():
                 _copy_table(source, target, table, report)
+        _make_again(target, report)
         return _finish(source, target, report)
 
 
@@ -365,6 +399,11 @@ def _prepare(source: End, target: End, clock: Clock) -> None:
             values = (table.name, source.name, "[]")
             marks = ", ".join(target.mark for _ in values)
             target.execute(f"INSERT INTO {_PROGRESS} VALUES ({marks}, 0)", values)
+        target.execute(f"INSERT INTO schema_migrations VALUES ({_UNDER_WAY}, 'a copy that is not complete', 0)")
+        target.execute(f"CREATE TABLE {_LATER} (place BIGINT PRIMARY KEY, statement TEXT NOT NULL)")
+        for place, (remove, make) in enumerate(target.set_aside()):
+            target.execute(remove)
+            target.execute(f"INSERT INTO {_LATER} VALUES ({place}, {target.mark})", (make,))
 
 
 def _copy_table(source: End, target: End, table: Table, report: Report) -> None:
@@ -391,6 +430,17 @@ def _copy_table(source: End, target: End, table: Table, report: Report) -> None:
         report(table.name, done, total)
 
 
+def _make_again(target: End, report: Report) -> None:
+    """Make what was set aside, each in a transaction."""
+    later = target.execute(f"SELECT place, statement FROM {_LATER} ORDER BY place").fetchall()
+    for done, (place, statement) in enumerate(later):
+        report("indexes", done, len(later))
+        with target.transaction():
+            target.execute(statement)
+            target.execute(f"DELETE FROM {_LATER} WHERE place = {place}")
+    report("indexes", len(later), len(later))
+
+
 def _finish(source: End, target: End, report: Report) -> dict[str, Contents]:
     """Compare the two databases as they are now, and declare the copy complete."""
     compared, different = {}, []
@@ -405,6 +455,9 @@ def _finish(source: End, target: End, report: Report) -> dict[str, Contents]:
             f"source and target differ in {', '.join(different)}: something was written into one of them since the copy"
             " began; stop the servers and copy into a fresh database"
         )
-    target.execute(f"DROP TABLE {_PROGRESS}")
     target.settle()
+    with target.transaction():
+        target.execute(f"DELETE FROM schema_migrations WHERE version = {_UNDER_WAY}")
+        target.execute(f"DROP TABLE {_LATER}")
+        target.execute(f"DROP TABLE {_PROGRESS}")
     return compared

@@ -67,6 +67,9 @@ MARKS_KEPT_SECONDS = 3600
 FORGET_EVERY_SECONDS = 600.0
 MARKS_FORGOTTEN_AT_ONCE = 10_000
 
+FRESH_TRIES = 2
+"""How many fresh connections may die before a transaction has begun."""
+
 _RETRY_SECONDS = 0.25
 """How often a connection is tried for while the database can't be reached."""
 
@@ -234,17 +237,19 @@ class PostgresStore(SqlStore):
         """Take a connection and begin on it.
 
         After a failover the pool is full of connections that died. Beginning shows it and does nothing yet, so
-        another is taken; a fresh one that dies is the database's answer.
+        another is taken; when fresh ones die too, that is the database's answer.
         """
+        fresh = 0
         while True:
             connection = self._take(until)
+            fresh += not connection.is_used
             try:
                 connection.until = until + GRACE_SECONDS
                 connection.execute(_beginning(begin, until))
             except BaseException as error:
                 dead = isinstance(error, psycopg.Error) and connection.closed
                 self._pool.putconn(connection)
-                if not (dead and connection.is_used) or isinstance(error, LateError):
+                if not dead or fresh == FRESH_TRIES or isinstance(error, LateError):
                     raise
             else:
                 connection.is_used = True

@@ -64,7 +64,9 @@ def fill_odd(path: Path) -> None:
     end = SqliteEnd(path, make=True)
     end.migrate(utc_now)
     for table in tables():
-        kinds = {row[1]: (row[2], row[3] or row[5]) for row in end.execute(f"PRAGMA table_info({table.name})").fetchall()}
+        kinds = {
+            row[1]: (row[2], row[3] or row[5]) for row in end.execute(f"PRAGMA table_info({table.name})").fetchall()
+        }
         references = {
             row[3]: [found[0] for found in end.execute(f"SELECT {row[4]} FROM {row[2]} ORDER BY 1").fetchall()]
             for row in end.execute(f"PRAGMA foreign_key_list({table.name})").fetchall()
@@ -74,9 +76,7 @@ def fill_odd(path: Path) -> None:
     end.close()
 
 
-def _value(
-    table: str, column: str, kind: str, required: int, references: dict[str, list[Any]], index: int
-) -> Any:
+def _value(table: str, column: str, kind: str, required: int, references: dict[str, list[Any]], index: int) -> Any:
     if not required and index == 0:
         return None
     if column in references:
@@ -93,6 +93,7 @@ def fill_large(path: Path, organizations: int, each: int, ids: Callable[[], str]
     end = SqliteEnd(path, make=True)
     end.migrate(utc_now)
     end._db.conn.create_function("new_id", 0, ids or (lambda: str(UUID(int=next(numbers) << 80 | 7 << 76 | 8 << 60))))
+    end.execute("PRAGMA journal_mode = OFF").fetchall()
     with end.transaction():
         for statement in _LARGE.split(";"):
             end.execute(statement.replace(":organizations", str(organizations)).replace(":each", str(each)))

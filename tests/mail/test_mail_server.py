@@ -23,6 +23,7 @@ from server.mail import MailSetupError
 from server.mail.message import Sender
 from server.mail.smtp import SmtpMailer, SmtpServer
 from server.main import build_outbox
+from server.ports import MailState
 from server.settings import Settings, SettingsError
 from tests.conftest import World
 from tests.mail.conftest import SENDER, TEMPLATES, Household
@@ -167,6 +168,8 @@ def test_a_wrong_password_holds_everything_up_until_it_is_right(home: Household,
 def test_a_recipient_that_is_refused_for_good_fails_with_the_servers_reason(home: Household, smtp: MailServer) -> None:
     smtp.answers["grace@example.com"] = "550 5.1.1 no such user here"
     assert sent(home, smtp.url) == "550 5.1.1 no such user here"
+    assert [mail.state for mail in home.mails()] == [MailState.FAILED]
+    smtp.answers.clear()
     home.invite("alan@example.com")
     home.world.clock.forward(datetime.timedelta(days=1))
     assert home.outbox(smtp.url).send_due() == 1
@@ -191,6 +194,7 @@ def test_a_recipient_that_is_refused_for_now_is_tried_again_and_the_others_are_n
 def test_a_mail_whose_content_is_refused_for_good_fails(home: Household, smtp: MailServer) -> None:
     smtp.answer = "554 5.7.1 looks like spam"
     assert sent(home, smtp.url) == "554 5.7.1 looks like spam"
+    assert [mail.state for mail in home.mails()] == [MailState.FAILED]
 
 
 def test_an_address_that_needs_smtputf8_fails_where_the_server_cannot(home: Household) -> None:

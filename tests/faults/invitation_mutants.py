@@ -1,0 +1,166 @@
+"""Invitations and idempotency keys with one safeguard taken out, each a mistake that is easily made."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from server.domain.errors import ServiceError
+from server.domain.invitation import Invitation, InvitationStatus
+from server.domain.organization import Member
+from server.main import Service, build_service, utc_now
+from server.ports import Clock, Transaction
+from server.service.call import Call, writing
+from server.service.invitations import Invitations, InvitationView, Invited, NewInvitation
+from server.store.sql import SqlTransaction
+from server.store.sql_invitations import _parameters
+from server.store.sqlite import SqliteStore
+from tests.faults.mutants import KEYS, AnsweredBeforeCommitStore
+
+_PAUSE_SECONDS = 0.002
+"""Time between a look and what is done on it, in which others get in: what load does to real servers."""
+
+
+class LookedAtBefore(Invitations):
+    """Looks at the state before the transaction that changes it."""
+
+    def _change(self, tx: Transaction, found: Invitation, **changes: Any) -> Invitation:
+        """Write whatever stands there now."""
+        now = tx.invitation(found.id)
+        assert now is not None
+        moved = replace(found, updated_at=self._clock(), **changes)
+        tx.update_invitation(moved, now.stored_status)
+        return moved
+
+    def _looked_at(self, call: Call, token: str, invitation_id: str) -> Invitation:
+        with self._store.snapshot() as tx:
+            found = self._presented(tx, call, token, invitation_id)
+        found.require_pending(self._clock())
+        time.sleep(_PAUSE_SECONDS)
+        return found
+
+    def accept(self, call: Call, *, token: str = "", invitation_id: str = "") -> tuple[InvitationView, Member]:
+        found, account = self._looked_at(call, token, invitation_id), call.caller.account
+        with writing(self._store, call) as tx:
+            status = InvitationStatus.ACCEPTED
+            moved = self._change(tx, found, stored_status=status, accepted_account_id=account.id)
+            member = self._grant(tx, moved, account, tx.member(found.organization_id, account.id))
+            return self._views(tx, [moved])[0], member
+
+    def decline(self, call: Call, *, token: str = "", invitation_id: str = "") -> InvitationView:
+        found = self._looked_at(call, token, invitation_id)
+        with writing(self._store, call) as tx:
+            return self._views(tx, [self._change(tx, found, stored_status=InvitationStatus.DECLINED)])[0]
+
+    def revoke(self, call: Call, invitation_id: str, **_: Any) -> Invitation:
+        found = self.get(call, invitation_id)
+        if found.stored_status is InvitationStatus.REVOKED:
+            return found
+        found.require_pending(self._clock())
+        time.sleep(_PAUSE_SECONDS)
+        with writing(self._store, call) as tx:
+            return self._change(tx, found, stored_status=InvitationStatus.REVOKED)
+
+
+class GuardIgnored(LookedAtBefore):
+    """Writes the state only where it is still pending, and goes on as if it had been."""
+
+    def _change(self, tx: Transaction, found: Invitation, **changes: Any) -> Invitation:
+        moved = replace(found, updated_at=self._clock(), **changes)
+        tx.update_invitation(moved, found.stored_status)
+        return moved
+
+
+class GrantedBefore(Invitations):
+    """Makes somebody a member in one transaction, and the invitation accepted in the next."""
+
+    def accept(self, call: Call, *, token: str = "", invitation_id: str = "") -> tuple[InvitationView, Member]:
+        account = call.caller.account
+        with writing(self._store, call) as tx:
+            found = self._presented(tx, call, token, invitation_id)
+            found.require_pending(self._clock())
+            self._grant(tx, found, account, tx.member(found.organization_id, account.id))
+        time.sleep(_PAUSE_SECONDS)
+        return super().accept(call, token=token, invitation_id=invitation_id)
+
+
+class TokenLookedUpBefore(Invitations):
+    """Finds the invitation by its token before the transaction, and by its id inside it."""
+
+    def _accepted(self, call: Call, invitation_id: str) -> tuple[InvitationView, Member]:
+        with writing(self._store, call) as tx:
+            found = tx.invitation(invitation_id)
+            assert found is not None
+            return self._accept(tx, found, call.caller.account)
+
+    def accept(self, call: Call, *, token: str = "", invitation_id: str = "") -> tuple[InvitationView, Member]:
+        with self._store.snapshot() as tx:
+            found = self._presented(tx, call, token, invitation_id)
+        time.sleep(_PAUSE_SECONDS)
+        return self._accepted(call, found.id)
+
+
+class TimeTakenBefore(Invitations):
+    """Takes the time when a call begins, and not when its turn has come."""
+
+    def accept(self, call: Call, *, token: str = "", invitation_id: str = "") -> tuple[InvitationView, Member]:
+        began = self._clock()
+        time.sleep(random.uniform(0, 20 * _PAUSE_SECONDS))
+        return self._at(began).accept(call, token=token, invitation_id=invitation_id)
+
+    def _at(self, moment: datetime) -> Invitations:
+        clock: Clock = lambda: moment  # noqa: E731
+        return Invitations(self._store, clock, self._ids, self._keys, self._policy)
+
+
+class EachByItself(Invitations):
+    """Invites those of a batch one after the other, each in a transaction of its own."""
+
+    def create_batch(
+        self, call: Call, organization_id: str, news: Sequence[NewInvitation], *, all_or_nothing: bool = False
+    ) -> list[Invited | ServiceError]:
+        outcomes: list[Invited | ServiceError] = []
+        for new in news:
+            try:
+                outcomes.append(self.create(call, organization_id, new))
+            except ServiceError as refusal:
+                if all_or_nothing:
+                    raise
+                outcomes.append(refusal)
+        return outcomes
+
+
+class _LooksBeforeItAdds(SqlTransaction):
+    def add_invitation(self, invitation: Invitation) -> bool:
+        if self.pending_invitation(invitation.organization_id, invitation.email_key) is not None:
+            return False
+        time.sleep(_PAUSE_SECONDS)
+        row = _parameters(invitation)
+        self._write(f"INSERT INTO invitations ({', '.join(row)}) VALUES ({', '.join(f':{p}' for p in row)})", **row)
+        return True
+
+
+class NoPendingIndexStore(AnsweredBeforeCommitStore):
+    """Adds an invitation where it saw none pending, as one does where the schema doesn't hold it."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        super().__init__(path, clock)
+        with self._writing(None) as execute:
+            execute("DROP INDEX invitations_pending", {})
+
+    @contextmanager
+    def transaction(self, deadline: float | None = None) -> Iterator[Transaction]:
+        with super().transaction(deadline) as tx:
+            yield _LooksBeforeItAdds(tx._execute)  # type: ignore[attr-defined]
+
+
+def invitations_with(store: SqliteStore, invitations: type[Invitations]) -> Service:
+    """Give the use cases with a mutant of invitations in their place."""
+    service = build_service(store, KEYS)
+    return replace(service, invitations=invitations(store, utc_now, service.invitations._ids, KEYS))
