@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -50,10 +48,6 @@ from server.service.roles import Roles
 from server.settings import Settings, SettingsError
 from server.store.postgres import PostgresStore
 from server.store.sqlite import SqliteStore
-
-LAST_USED_EVERY_SECONDS = 30.0
-"""How often the times at which tokens were last used are written."""
-
 
 REFLECTED = (
     OrganizationServicer.desc(),
@@ -192,15 +186,3 @@ def build_edge(service: Service, *, public_url: str = "http://localhost:8080", s
     )
     faces = {"clerk": clerk_face(parts), "koyeb": koyeb_face(parts), "logto": logto_face(parts)}
     return Edge(methods, faces, UnimplementedApplication(), service.store.ping)
-
-
-def every(seconds: float, work: Callable[[], None], stopped: threading.Event) -> threading.Thread:
-    """Do work now and then on a thread of its own until stopped."""
-
-    def run() -> None:
-        while not stopped.wait(seconds):
-            work()
-
-    thread = threading.Thread(target=run, name=f"every-{seconds:g}s", daemon=True)
-    thread.start()
-    return thread

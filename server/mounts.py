@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
-import threading
-from collections.abc import Callable
 from functools import partial
 
 from connectrpc_grpcreflect import (
@@ -16,16 +13,14 @@ from connectrpc_grpcreflect import (
     ServerReflectionService,
 )
 
-from server.domain.errors import ServiceError
+from server.background import Background, attempt
 from server.domain.secrets import SecretKeys
 from server.logs import configure_logs
 from server.main import (
-    LAST_USED_EVERY_SECONDS,
     REFLECTED,
     build_edge,
     build_outbox,
     build_service,
-    every,
     invitation_policy,
     open_store,
     token_verifier,
@@ -34,8 +29,8 @@ from server.settings import Settings
 
 _settings = Settings.from_environ(os.environ)
 configure_logs(_settings.log_format, _settings.log_level)
-log = logging.getLogger(__name__)
 
+LAST_USED_EVERY_SECONDS = 30.0
 SEND_EVERY_SECONDS = 1.0
 FORGET_EVERY_SECONDS = 600.0
 STOPPING_SECONDS = 5.0
@@ -52,40 +47,18 @@ reflection = ServerReflectionASGIApplication(ServerReflectionService(*REFLECTED)
 reflection_alpha = ServerReflectionAlphaASGIApplication(ServerReflectionAlphaService(*REFLECTED))
 
 
-def _every(seconds: float, work: Callable[[], object], failed: str) -> threading.Thread:
-    """Do work now and then; what goes wrong is logged and tried again the next time."""
-
-    def attempt() -> None:
-        try:
-            work()
-        except ServiceError as error:
-            log.warning("%s: %s", failed, error)
-        except Exception:
-            log.exception(failed)
-
-    return every(seconds, attempt, _stopped)
-
-
-def _write_last_used() -> None:
-    try:
-        _service.authentication.write_last_used()
-    except ServiceError as error:
-        log.warning("times of last use were not written: %s", error)
-
-
-_stopped = threading.Event()
-every(LAST_USED_EVERY_SECONDS, _write_last_used, _stopped)
-_every(FORGET_EVERY_SECONDS, _service.idempotency.forget_old, "old idempotency keys were not removed")
-_sending = None
+_background = Background()
+_background.every(
+    LAST_USED_EVERY_SECONDS, _service.authentication.write_last_used, "times of last use were not written"
+)
+_background.every(FORGET_EVERY_SECONDS, _service.idempotency.forget_old, "old idempotency keys were not removed")
 if _outbox is not None:
-    _send_due = partial(_outbox.send_due, _stopped.is_set)
-    _sending = _every(SEND_EVERY_SECONDS, _send_due, "mails were not sent")
+    send_due = partial(_outbox.send_due, _background.stopping.is_set)
+    _background.every(SEND_EVERY_SECONDS, send_due, "mails were not sent")
 
 
 @atexit.register
 def _close() -> None:
-    _stopped.set()
-    if _sending is not None:
-        _sending.join(STOPPING_SECONDS)
-    _write_last_used()
+    _background.stop(STOPPING_SECONDS)
+    attempt(*_last_used)
     _store.close()

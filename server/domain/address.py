@@ -103,6 +103,8 @@ def is_address(text: str) -> bool:
         bool(at)
         and len(text) <= MAX_ADDRESS_LENGTH
         and is_plain_line(text)
+        # Mail software would decode it, to whatever it hides.
+        and "=?" not in text
         and len(local.encode()) <= 64
         and _LOCAL_PART.fullmatch(local) is not None
         and not any(char.isspace() for char in domain)

@@ -18,6 +18,7 @@ from server.service.call import Call, writing
 
 KEPT = timedelta(hours=24)
 MAX_KEY_LENGTH = 255
+FORGOTTEN_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +62,8 @@ class Idempotency:
 
     def forget_old(self) -> None:
         """Remove answers that are no longer kept; called now and then beside the requests."""
-        with self.store.transaction() as tx:
-            tx.forget_answers(self.clock() - KEPT, 1000)
+        forgotten = FORGOTTEN_AT_ONCE
+        while forgotten == FORGOTTEN_AT_ONCE:
+            # In small steps, so that others get to write in between.
+            with self.store.transaction() as tx:
+                forgotten = tx.forget_answers(self.clock() - KEPT, FORGOTTEN_AT_ONCE)

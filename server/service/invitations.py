@@ -217,6 +217,7 @@ class Invitations:
 
         It then lasts at least `ttl` (30 days when not given) from now, unless `keep_expiry` is asked for.
         """
+        _check_link(link)
         with writing(self._store, call) as tx:
             found = self._locked(tx, call, invitation_id)
             now = self._clock()
@@ -442,8 +443,7 @@ class Invitations:
                 raise invalid_field(name, f"must be at most {MAX_METADATA_BYTES} bytes of JSON")
         if new.redirect_url and not is_allowed_redirect(new.redirect_url, self._policy.redirect_origins):
             raise ServiceError(REDIRECT_NOT_ALLOWED)
-        if not is_plain_line(new.link) or len(new.link) > 2048:
-            raise invalid_field("link", "must be one line of at most 2048 characters")
+        _check_link(new.link)
 
     def _move(self, tx: Transaction, found: Invitation, **changes: Any) -> Invitation:
         """Write a change where the invitation is still as it was found; `CONFLICT` otherwise."""
@@ -559,3 +559,10 @@ class Invitations:
                 organizations[organization.id] = organization
                 views.append(InvitationView(invitation, organization))
         return views
+
+
+def _check_link(link: str) -> None:
+    """Refuse a link of the caller's own that a mail can't carry."""
+    web = link.startswith(("https://", "http://"))
+    if link and (not web or not is_plain_line(link) or any(char.isspace() for char in link) or len(link) > 2048):
+        raise invalid_field("link", "must be an http or https URL of at most 2048 characters")
