@@ -48,9 +48,8 @@ reflection_alpha = ServerReflectionAlphaASGIApplication(ServerReflectionAlphaSer
 
 
 _background = Background()
-_background.every(
-    LAST_USED_EVERY_SECONDS, _service.authentication.write_last_used, "times of last use were not written"
-)
+_last_used = (_service.authentication.write_last_used, "times of last use were not written")
+_background.every(LAST_USED_EVERY_SECONDS, *_last_used)
 _background.every(FORGET_EVERY_SECONDS, _service.idempotency.forget_old, "old idempotency keys were not removed")
 if _outbox is not None:
     send_due = partial(_outbox.send_due, _background.stopping.is_set)

@@ -133,7 +133,7 @@ def _require_ours(db: Any, path: Path) -> None:
 
 
 def _require_sound(db: Any, path: Path) -> None:
-    found = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    found = " ".join(db.execute("PRAGMA integrity_check(1)").fetchone()[0].split())
     if found != "ok":
         raise BackupError(f"{path} is damaged ({found}); use an older backup")
     _require_ours(db, path)
