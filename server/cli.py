@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _SPAN = re.compile(r"(\d{1,6})([smhdw])")
+LONGEST_SPAN = timedelta(days=36_500)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -56,7 +57,10 @@ class Span(click.ParamType[timedelta]):
         match = _SPAN.fullmatch(str(value))
         if match is None:
             self.fail(f"{value!r} is no span of time; write a number and s, m, h, d or w, like 90d", param, ctx)
-        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+        span = timedelta(**{_UNITS[match[2]]: int(match[1])})
+        if not timedelta(0) < span <= LONGEST_SPAN:
+            self.fail(f"{value!r} must be longer than nothing and at most {LONGEST_SPAN.days}d", param, ctx)
+        return span
 
 
 def _fail(error: Exception) -> NoReturn:
@@ -208,7 +212,14 @@ for _command in DATA_COMMANDS:
 
 @main.command("serve")
 @click.option("--host", envvar="HOST", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", envvar="PORT", default=8080, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--port",
+    envvar="PORT",
+    default=8080,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 takes a free one.",
+)
 @click.option(
     "--workers",
     envvar="WORKERS",
@@ -236,7 +247,8 @@ def serve_command(host: str, port: int, workers: int, **given: Any) -> None:
     try:
         # Tried and opened here first, so that what is wrong is said once and clearly, before a server process starts.
         require_free_port(host, port)
-        known = settings.is_postgres or settings.sqlite_path.exists()
+        # Not Path.exists, which raises for a name that is too long.
+        known = settings.is_postgres or os.path.exists(settings.sqlite_path)
         keys = SecretKeys(settings.secret_keys())
         service = build_service(open_store(settings), keys, policy=invitation_policy(settings))
         _ = settings.issuers, settings.allowed_origins
@@ -316,6 +328,12 @@ def token_create(
     if backend:
         if not name or email:
             raise SettingsError("a backend key has a --name and no --email")
+        if read_only or organization:
+            raise SettingsError("a backend key is confined by --scope and --only-organization")
+        with service.store.snapshot() as tx:
+            unknown = [id_ for id_ in only_organization if tx.organization(id_) is None]
+        if unknown:
+            raise SettingsError(f"there is no organization with the id {unknown[0]!r}")
         scopes = tuple(Scope(value) for value in scope)
         click.echo(
             service.backend_keys.issue(name, organization_ids=only_organization, scopes=scopes, expires_at=expires_at)[
@@ -323,6 +341,8 @@ def token_create(
             ]
         )
         return
+    if scope or only_organization:
+        raise SettingsError("--scope and --only-organization are for --backend; confine a person's by --organization")
     if not is_address(email):
         raise SettingsError(f"{email!r} is no e-mail address; write --email alice@example.com")
     account = service.authentication.local_account(email, name)

@@ -25,6 +25,33 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _RPC_PATH = re.compile(r"/[A-Za-z_][\w.]*\.[\w.]+/\w+", re.ASCII)
 
 
+_PROTOCOL_HEADERS = {
+    "HTTP_CONNECT_PROTOCOL_VERSION": (re.compile("1"), "connect-protocol-version must be 1"),
+    "HTTP_CONNECT_TIMEOUT_MS": (
+        re.compile(r"\d{1,10}", re.ASCII),
+        "connect-timeout-ms must be a number of at most 10 digits",
+    ),
+    "HTTP_GRPC_TIMEOUT": (
+        re.compile(r"\d{1,8}[HMSmun]", re.ASCII),
+        "grpc-timeout must be a number of at most 8 digits and a unit",
+    ),
+}
+"""Headers of the RPC protocols, what they must look like, and what is said where they don't.
+
+The runtime would refuse them too, quoting them and without the details that every refusal of ours has.
+"""
+
+
+def _protocol_problem(environ: WSGIEnvironment) -> str:
+    """Take headers that break the rules out of a request, and name what is wrong with them."""
+    problems = []
+    for name, (pattern, problem) in _PROTOCOL_HEADERS.items():
+        if name in environ and not pattern.fullmatch(environ[name]):
+            del environ[name]
+            problems.append(problem)
+    return "; ".join(problems)
+
+
 class Edge:
     """The WSGI application of the whole service.
 
@@ -55,6 +82,7 @@ class Edge:
         exchange = Exchange(
             request_id=given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4()),
             query=environ.get("QUERY_STRING", ""),
+            problem=_protocol_problem(environ),
         )
         status_sent = ""
 

@@ -24,7 +24,9 @@ from server.main import (
     invitation_policy,
     open_store,
     token_verifier,
+    utc_now,
 )
+from server.service.outbox import forget_old
 from server.settings import Settings
 
 _settings = Settings.from_environ(os.environ)
@@ -36,8 +38,8 @@ FORGET_EVERY_SECONDS = 600.0
 STOPPING_SECONDS = 5.0
 """How long a mail that is being sent may still take when the server stops; it would be sent again otherwise."""
 
-_store = open_store(_settings)
 _keys = SecretKeys(_settings.secret_keys())
+_store = open_store(_settings)
 _service = build_service(_store, _keys, verifier=token_verifier(_settings), policy=invitation_policy(_settings))
 _outbox = build_outbox(_settings, _store, _keys)
 
@@ -51,6 +53,7 @@ _background = Background()
 _last_used = (_service.authentication.write_last_used, "times of last use were not written")
 _background.every(LAST_USED_EVERY_SECONDS, *_last_used)
 _background.every(FORGET_EVERY_SECONDS, _service.idempotency.forget_old, "old idempotency keys were not removed")
+_background.every(FORGET_EVERY_SECONDS, partial(forget_old, _store, utc_now), "old mails were not removed")
 if _outbox is not None:
     send_due = partial(_outbox.send_due, _background.stopping.is_set)
     _background.every(SEND_EVERY_SECONDS, send_due, "mails were not sent")

@@ -309,6 +309,10 @@ class Transaction(Snapshot, Protocol):
         """Make failed mails (these, or all) due now, with fresh attempts; tell how many."""
         ...
 
+    def forget_mails(self, before: datetime, limit: int) -> int:
+        """Remove mails that were queued before a moment and don't wait any more; tell how many."""
+        ...
+
     def add_named_role(self, role: NamedRole) -> bool:
         """Add a role; False, changing nothing, when its key or name is taken."""
         ...

@@ -30,6 +30,9 @@ WORKER_THREADS = 4
 DRAIN_SECONDS = 10.0
 """How long a stopping server waits for the requests that it has begun."""
 
+QUIET_SECONDS = 0.5
+"""How long a stopping server must have had no request before it ends."""
+
 _TYPES = "type.googleapis.com/envoy.extensions.filters"
 _CORS_METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 _CORS_REQUEST_HEADERS = ", ".join(
@@ -147,14 +150,21 @@ class Server(PyvoyServer):
         }
 
     async def drain(self) -> None:
-        """Stop taking requests, and wait for those that have begun."""
+        """Stop listening, and wait for the requests that have begun.
+
+        A client that keeps its connection is told to close it with its next answer. It may be sending at the very
+        moment at which nothing is under way, so the server ends only after a quiet while.
+        """
         with contextlib.suppress(OSError):
             await self._admin("/healthcheck/fail", post=True)
-            await self._admin("/drain_listeners?graceful&skip_exit", post=True)
+            await self._admin("/drain_listeners", post=True)
             loop = asyncio.get_running_loop()
             until = loop.time() + DRAIN_SECONDS
-            while loop.time() < until and await self._active_requests():
-                await asyncio.sleep(0.05)
+            quiet_since = loop.time()
+            while loop.time() < until and loop.time() < quiet_since + QUIET_SECONDS:
+                await asyncio.sleep(0.02)
+                if await self._active_requests():
+                    quiet_since = loop.time()
 
     async def _active_requests(self) -> int:
         stats = json.loads(await self._admin("/stats?format=json&filter=ingress_http.downstream_rq_active$"))

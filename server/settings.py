@@ -63,12 +63,14 @@ class Settings:
     def sqlite_path(self) -> Path:
         """Where the embedded database is; SettingsError when the URL isn't one of a file."""
         url = urlsplit(self.database_url)
-        if url.scheme != "sqlite" or url.netloc or not url.path.startswith("/") or url.path == "/":
+        path = unquote(url.path)
+        odd = url.netloc or url.query or url.fragment or "\0" in path
+        if url.scheme != "sqlite" or odd or not path.startswith("/") or path == "/":
             raise SettingsError(
                 f"DATABASE_URL {self.database_url!r} can't be used; give sqlite:///relative/file.db,"
                 " sqlite:////absolute/file.db or postgresql://user:password@host/database"
             )
-        return Path(unquote(url.path[1:]))
+        return Path(path[1:])
 
     @property
     def issuers(self) -> tuple[OidcIssuer, ...]:
@@ -120,7 +122,8 @@ class Settings:
     def secret_keys(self) -> tuple[bytes, ...]:
         """Give the keys, the newest first: SECRET_KEY, or the lines of the key file.
 
-        With SQLite and neither, a key file is made beside the database, readable by its owner alone.
+        With SQLite and neither, a key file is made beside the database, readable by its owner alone; but not where the
+        database exists already: its links were made with a key that must be somewhere.
         """
         if self.secret_key:
             return _keys(self.secret_key.split(","), "SECRET_KEY")
@@ -130,7 +133,12 @@ class Settings:
                 " make one with: openssl rand -hex 32"
             )
         path = Path(self.secret_key_file) if self.secret_key_file else self.sqlite_path.with_suffix(".key")
-        if not self.secret_key_file:
+        if not self.secret_key_file and not path.exists():
+            if self.sqlite_path.exists():
+                raise SettingsError(
+                    f"the key file {path} is missing, and the database was made with one: put it back. Or make another"
+                    " with: openssl rand -hex 32; links made before then go on working, but can't be shown again"
+                )
             _make_key_file(path)
         try:
             return _keys(path.read_text(encoding="ascii").splitlines(), str(path))

@@ -36,6 +36,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         print(f"\nCI skips no test, and these were skipped: {', '.join(_skipped)}")
 
 
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Have something that was measured printed at the end of the run."""
+    return lambda text: request.node.user_properties.append(("figure", text))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    figures = [text for report in terminalreporter.getreports("passed") for _, text in report.user_properties]
+    for text in dict.fromkeys(figures):
+        terminalreporter.write_line(text)
+
+
 KEY = b"a key for tests of thirty-two bytes"
 
 

@@ -54,8 +54,8 @@ def grpcio_stubs(out: Path) -> None:
     """
     out.mkdir(parents=True)
     proto = ROOT / "proto"
-    gitpod = sorted(str(path.relative_to(proto)) for path in proto.glob("gitpod/**/*.proto"))
-    services = [*gitpod, "grpc_health/v1/health.proto"]
+    ours = sorted(str(path.relative_to(proto)) for path in proto.glob("*/v1/*.proto"))
+    services = [*ours, "grpc_health/v1/health.proto"]
     protoc = [sys.executable, "-m", "grpc_tools.protoc"]
     protoc += ["-Igrpc_health=proto/grpc/health", "-Iproto", f"-I{THIRD_PARTY}"]
     run(*protoc, f"--python_out={out}", f"--pyi_out={out}", *services, "buf/validate/validate.proto")

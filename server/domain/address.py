@@ -56,14 +56,17 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).strip()
 
 
+def _lowered(text: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower()).strip()
+
+
 def domain_key(domain: str) -> str:
     """Give the key of a domain: ASCII, lower case, without a final dot.
 
     Labels in other letters are encoded as IDNA 2008 does it. The standard library's codec and case folding would
     make `faß.de` and `fass.de` one, which anybody can register apart.
     """
-    lowered = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", domain).lower())
-    labels = lowered.strip().replace("\u3002", ".").rstrip(". ").split(".")
+    labels = _lowered(domain).replace("\u3002", ".").rstrip(". ").split(".")
     return ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)
 
 
@@ -74,7 +77,8 @@ def _parts(address: str) -> tuple[str, str, str]:
 def address_key(address: str) -> str:
     """Give the key of an address. Plus tags and dots stay: only the mailbox's owner knows what they mean."""
     local, at, domain = _parts(address)
-    return f"{fold(local)}@{domain_key(domain)}" if at else fold(address)
+    # Lower case and not folded: folding makes ß and ss one, which may be two people's.
+    return f"{_lowered(local)}@{domain_key(domain)}" if at else fold(address)
 
 
 def address_domain(address: str) -> str:

@@ -27,8 +27,6 @@ from server.domain.organization import Role
 DEFAULT_TTL = timedelta(days=30)
 SHORTEST_TTL = timedelta(hours=1)
 LONGEST_TTL = timedelta(days=365)
-MAX_METADATA_BYTES = 16 * 1024
-"""The largest JSON text of one kind of metadata."""
 
 
 class InvitationStatus(StrEnum):

@@ -128,7 +128,7 @@ _ERRORS: Mapping[str, _Error] = {
     ),
     "ALREADY_MEMBER": _Error(400, "already_a_member_in_organization", "already a member"),
     "LAST_ADMIN": _Error(400, "organization_minimum_permissions_needed", "minimum organization permissions needed"),
-    "IDEMPOTENCY_KEY_REUSED": _Error(400, "idempotency_key_reused", "idempotency key reused"),
+    "IDEMPOTENCY_KEY_REUSED": _Error(409, "idempotency_key_reused", "idempotency key reused"),
     "REQUEST_TOO_LARGE": _Error(413, "request_body_too_large", "Request body too large"),
     "METHOD_NOT_IMPLEMENTED": _NOT_FOUND,
     # What is wrong with one parameter, by Clerk's code.

@@ -17,15 +17,23 @@ from connectrpc.request import RequestContext
 from protobuf import Message
 
 from server.domain.account import BackendKey, Caller
-from server.domain.errors import CREDENTIALS_INVALID, FieldViolation, ServiceError, invalid_request
+from server.domain.errors import (
+    CREDENTIALS_INVALID,
+    INTERNAL,
+    PROTOCOL_ERROR,
+    FieldViolation,
+    ServiceError,
+    invalid_request,
+)
+from server.faces.enums import enum_fields, unknown_values
 from server.faces.errors import connect_error, refusal_of
 from server.faces.exchange import current_exchange
 from server.service.call import Call, retried
-from server.service.idempotency import Idempotency
+from server.service.idempotency import Idempotency, canonical
 
 log = logging.getLogger(__name__)
 
-READ_MAX_BYTES = 1024 * 1024
+READ_MAX_BYTES = 4 * 1024 * 1024
 """The largest request message, after decompression."""
 
 LONGEST_CALL_SECONDS = 30.0
@@ -53,15 +61,25 @@ class PrintingJsonCodec(Codec[Message[Any], Any]):
         return "json"
 
     def encode(self, message: Message[Any]) -> bytes:
-        """Write a message."""
-        return message.to_json(always_emit_implicit=True).encode()
+        """Write a message; what can't be written is `INTERNAL`, since the runtime would answer the exception's text."""
+        try:
+            return message.to_json(always_emit_implicit=True).encode()
+        except ValueError as error:
+            log.exception("an answer can't be written as JSON")
+            refusal = ServiceError(INTERNAL)
+            current_exchange.get().refused(refusal)
+            raise connect_error(refusal) from error
 
     def decode(self, data: bytes | bytearray, message_class: type[Any]) -> Any:
         """Read a message; an empty body is the empty message, as an empty binary one is."""
         if data.count(b"[") > SHALLOW_ARRAYS:
             # protobuf-py 0.7.0 takes the whole process down on arrays some ten thousand deep; this raises instead.
             json.loads(data)
-        return message_class.from_json(data or b"{}", ignore_unknown_fields=True)
+        content = data or b"{}"
+        enums = enum_fields(message_class.desc())
+        if enums:
+            current_exchange.get().violations = tuple(unknown_values(json.loads(content), enums))
+        return message_class.from_json(content, ignore_unknown_fields=True)
 
 
 CODECS: tuple[Codec[Any, Any], ...] = (proto_binary_codec(), PrintingJsonCodec())
@@ -101,6 +119,33 @@ class Boundary:
         raise connect_error(refusal) from error
 
 
+_SENTENCES = {"enum.not_in": "must be given, as a value other than UNSPECIFIED"}
+"""What is said of rules whose own sentence is for those who know the contract's source."""
+
+
+def rule_violations(message: Message[Any]) -> list[FieldViolation]:
+    """Name what breaks the rules that stand in the contract."""
+    found = []
+    for violation in protovalidate.collect_violations(message):
+        rule = violation.proto.rule_id
+        sentence = _SENTENCES.get(rule) or violation.proto.message or rule
+        found.append(FieldViolation(_path(violation.proto.field), sentence))
+    return found
+
+
+class Wellformedness:
+    """Refuses a request whose protocol headers break the rules, before it is read."""
+
+    def on_start_sync(self, _ctx: RequestContext[Any, Any], /) -> None:
+        """Refuse it (`PROTOCOL_ERROR`)."""
+        problem = current_exchange.get().problem
+        if problem:
+            raise ServiceError(PROTOCOL_ERROR, {"problem": problem})
+
+    def on_end_sync(self, _token: None, _ctx: RequestContext[Any, Any], _error: Exception | None, /) -> None:
+        """Nothing began."""
+
+
 class Validation:
     """Holds every request against the rules that stand in the contract, before anything else happens."""
 
@@ -112,11 +157,10 @@ class Validation:
         /,
     ) -> RESPONSE:
         """Refuse a request that breaks a rule, naming every field that does."""
-        violations = protovalidate.collect_violations(cast("Message[Any]", request))
-        if violations:
-            raise invalid_request(
-                FieldViolation(_path(v.proto.field), v.proto.message or v.proto.rule_id) for v in violations
-            )
+        by_rules = {v.field: v for v in rule_violations(cast("Message[Any]", request))}
+        wrong = by_rules | {v.field: v for v in current_exchange.get().violations}
+        if wrong:
+            raise invalid_request(wrong.values())
         return call_next(request, ctx)
 
 
@@ -168,7 +212,7 @@ class Repetition:
             current_call(),
             key,
             f"{method.service_name}/{method.name}",
-            cast("Message[Any]", request).to_binary(),
+            canonical(cast("Message[Any]", request).to_json().encode()),
             lambda: cast("Message[Any]", call_next(request, ctx)).to_binary(),
         )
         return cast("RESPONSE", method.output.from_binary(answer))
@@ -195,4 +239,4 @@ def interceptors(
     `reads` are methods that change nothing though the contract doesn't say so.
     """
     repetition = Repetition(idempotency, reads)
-    return (Boundary(), *before_validation, Validation(), Identification(callers), repetition)
+    return (Boundary(), Wellformedness(), *before_validation, Validation(), Identification(callers), repetition)

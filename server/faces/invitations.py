@@ -14,13 +14,12 @@ from protobuf.wkt import Duration, Struct, Timestamp
 from gen.invitations.v1 import invitation_pb as pb
 from gen.invitations.v1.invitation_connect import InvitationServiceSync
 from server.domain.address import address_key, fold
-from server.domain.errors import ServiceError
+from server.domain.errors import ServiceError, invalid_request
 from server.domain.invitation import DeliveryState, IfPending, Invitation, InvitationStatus, masked_address
 from server.domain.organization import Member
-from server.faces.connect import current_call
+from server.faces.connect import current_call, rule_violations
 from server.ports import Clock, InvitationFilter, InvitationOrder
 from server.service.invitations import Invitations, InvitationView, Invited, NewInvitation
-from server.service.paging import page_limit, page_place, page_token
 from server.service.roles import Roles
 
 Context = RequestContext[Any, Any]
@@ -94,7 +93,7 @@ class InvitationServicer(InvitationServiceSync):
         outcomes = self._invitations.create_batch(
             current_call(),
             request.organization_id,
-            [_new(item) for item in request.invitations],
+            [_checked(item) for item in request.invitations],
             all_or_nothing=request.all_or_nothing,
         )
         return pb.BatchCreateInvitationsResponse(
@@ -167,15 +166,14 @@ class InvitationServicer(InvitationServiceSync):
         self, request: pb.ListMyInvitationsRequest, _ctx: Context, /
     ) -> pb.ListMyInvitationsResponse:
         """See the contract."""
-        statuses = _statuses(request.statuses) or (InvitationStatus.PENDING,)
-        listing = ("my-invitations", current_call().caller.account_id, statuses)
-        place = page_place(listing, request.page_token, int)
-        offset = place[0] if place else 0
-        views, total = self._invitations.list_mine(current_call(), statuses, offset=offset, page_size=request.page_size)
-        end = offset + page_limit(request.page_size)
+        views, next_token = self._invitations.page_of_mine(
+            current_call(),
+            _statuses(request.statuses) or (InvitationStatus.PENDING,),
+            page_size=request.page_size,
+            token=request.page_token,
+        )
         return pb.ListMyInvitationsResponse(
-            invitations=[self._preview(view) for view in views],
-            next_page_token=page_token(listing, (end,) if end < total else None),
+            invitations=[self._preview(view) for view in views], next_page_token=next_token
         )
 
     def _filter(self, given: pb.ListInvitationsRequest.Filter | None) -> InvitationFilter:
@@ -267,6 +265,12 @@ class InvitationServicer(InvitationServiceSync):
 
 def _statuses(given: list[pb.InvitationStatus]) -> tuple[InvitationStatus, ...]:
     return tuple(_STATUSES_READ[status] for status in given if status in _STATUSES_READ)
+
+
+def _checked(given: pb.NewInvitation) -> NewInvitation | ServiceError:
+    """Give an item of a batch, or its refusal: one that breaks the rules doesn't hinder the others."""
+    violations = rule_violations(given)
+    return invalid_request(violations) if violations else _new(given)
 
 
 def _new(given: pb.NewInvitation) -> NewInvitation:

@@ -27,6 +27,7 @@ from server.domain.errors import (
     CREDENTIALS_MISSING,
     EMAIL_NOT_VERIFIED,
     EMAIL_NOT_VERIFIED_FOR_INVITATION,
+    IDEMPOTENCY_KEY_REUSED,
     INVITATION_NOT_FOUND,
     INVITATION_PENDING,
     INVITATION_REVOKED,
@@ -67,6 +68,7 @@ _UNAVAILABLE = (503, "unavailable")
 _SAID: Mapping[Kind | Reason, tuple[int, str]] = {
     Kind.INVALID_ARGUMENT: (400, "invalid_argument"),
     Kind.ALREADY_EXISTS: (400, "invalid_argument"),
+    IDEMPOTENCY_KEY_REUSED: (409, "already_exists"),
     Kind.FAILED_PRECONDITION: (400, "failed_precondition"),
     REQUEST_TOO_LARGE: (400, "invalid_argument"),
     Kind.UNAUTHENTICATED: (401, "unauthorized"),
@@ -81,7 +83,7 @@ _SAID: Mapping[Kind | Reason, tuple[int, str]] = {
     Kind.DEADLINE_EXCEEDED: _UNAVAILABLE,
     Kind.UNAVAILABLE: _UNAVAILABLE,
 }
-"""Status and code of each kind of refusal, and of reasons that differ from their kind. Koyeb declares no 409."""
+"""Status and code of each kind of refusal, and of reasons that differ from their kind."""
 
 _SAID_AS = {INVITATION_WRONG_ACCOUNT: INVITATION_NOT_FOUND, INVITATION_REVOKED: INVITATION_NOT_FOUND}
 """Reasons that would tell of an invitation which is not to be seen."""
@@ -89,7 +91,9 @@ _SAID_AS = {INVITATION_WRONG_ACCOUNT: INVITATION_NOT_FOUND, INVITATION_REVOKED: 
 _FIELDS = {ADDRESS_INVALID: "email", INVITATION_PENDING: "email", ALREADY_MEMBER: "email"}
 """The field that a reason is about, where the refusal itself doesn't name it."""
 
-_RPC_RESOURCE_EXHAUSTED = 8
+_RPC_CODES = {409: 6, 429: 8}
+"""Codes of google.rpc for statuses that Koyeb doesn't declare."""
+
 _NO_ID = str(UUID(int=0))
 """An id that nothing has."""
 
@@ -107,9 +111,9 @@ class _Speaker:
         reason = _SAID_AS.get(refusal.reason)
         said = refusal if reason is None else ServiceError(reason)
         status, code = _SAID.get(said.reason) or _SAID[said.reason.kind]
-        if status == 429:
+        if status in _RPC_CODES:
             # Not among the statuses that Koyeb declares: the SDK reads those as google.rpc.Status.
-            return Answer({"code": _RPC_RESOURCE_EXHAUSTED, "message": str(said), "details": []}, status)
+            return Answer({"code": _RPC_CODES[status], "message": str(said), "details": []}, status)
         body: dict[str, Any] = {"status": status, "code": code, "message": str(said)}
         if status == 400:
             about = _FIELDS.get(said.reason)

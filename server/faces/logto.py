@@ -19,7 +19,6 @@ What Logto's wire can't say, and what this face does instead:
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,7 +49,8 @@ from server.domain.errors import (
     ServiceError,
     invalid_request,
 )
-from server.domain.invitation import MAX_METADATA_BYTES, Invitation, InvitationStatus, NamedRole
+from server.domain.invitation import Invitation, InvitationStatus, NamedRole
+from server.domain.metadata import MAX_METADATA_BYTES, require_metadata
 from server.domain.organization import Organization, Role
 from server.domain.text import is_plain_line
 from server.faces.rest import Answer, Parts, Request, RestFace, Route
@@ -134,7 +134,7 @@ _SAID: Mapping[Kind | Reason | tuple[str, Reason], _Said] = {
     ("list_organization_user_roles", ORGANIZATION_NOT_FOUND): _NO_MEMBERSHIP,
     ("list_organization_user_roles", USER_NOT_FOUND): _NO_MEMBERSHIP,
     Kind.FAILED_PRECONDITION: _Said(422, "request.invalid_input"),
-    IDEMPOTENCY_KEY_REUSED: _Said(422, "request.invalid_input"),
+    IDEMPOTENCY_KEY_REUSED: _Said(409, "request.idempotency_key_reused"),
     ALREADY_MEMBER: _Said(422, "request.invalid_input", "The invitee is already a member of the organization."),
     _ACCEPTED_BY_NOBODY: _Said(422, "request.invalid_input"),
     INVITATION_WRONG_ACCOUNT: _Said(
@@ -475,13 +475,14 @@ def _is_payload(value: Any) -> bool:
 
 
 def _is_small_object(value: Any) -> bool:
-    """Tell whether it is an object that may be kept: small, and not nested without end."""
-    return isinstance(value, dict) and _nests(value) and len(json.dumps(value)) <= MAX_METADATA_BYTES
-
-
-def _nests(value: Any, levels: int = 32) -> bool:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels > 0 and all(_nests(item, levels - 1) for item in inner)
+    """Tell whether it is an object that may be kept."""
+    if not isinstance(value, dict):
+        return False
+    try:
+        require_metadata("customData", value)
+    except ServiceError:
+        return False
+    return True
 
 
 def _is_branding(value: Any) -> bool:

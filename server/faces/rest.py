@@ -28,7 +28,7 @@ from server.ports import Clock
 from server.service.access_tokens import AccessTokens
 from server.service.administration import Administration
 from server.service.call import Call, retried
-from server.service.idempotency import Idempotency
+from server.service.idempotency import Idempotency, canonical
 from server.service.invitations import Invitations
 from server.service.organizations import Organizations
 from server.service.roles import Roles
@@ -172,7 +172,8 @@ class RestFace:
         operation = f"{http.method} {http.full_path}"
         once = self._idempotency.once
         packed = retried(
-            lambda: once(request.call, key, operation, content, lambda: _pack(route.handler(request))), deadline
+            lambda: once(request.call, key, operation, canonical(content), lambda: _pack(route.handler(request))),
+            deadline,
         )
         return _unpack(packed)
 

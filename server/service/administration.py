@@ -15,6 +15,7 @@ from server.domain.errors import (
     USER_NOT_FOUND,
     ServiceError,
 )
+from server.domain.metadata import require_metadata
 from server.domain.organization import Member, MemberStatus, Organization, Role, merged, organization_name
 from server.ports import Clock, Ids, Snapshot, Store, Transaction
 from server.service.call import Call, writing
@@ -42,6 +43,7 @@ class Administration:
         if key.organization_ids:
             # A key confined to some organizations can't make others: it couldn't reach them.
             raise ServiceError(ORGANIZATION_NOT_FOUND)
+        _require_metadata(details or {})
         now = self.clock()
         organization = Organization(self.ids(), organization_name(name), (), 0, now, now, details or {})
         with writing(self.store, call) as tx:
@@ -87,6 +89,7 @@ class Administration:
                 details=merged(current.details, details or {}) if merge else current.details | (details or {}),
                 updated_at=self.clock(),
             )
+            _require_metadata(changed.details)
             tx.update_organization(changed)
             return changed
 
@@ -143,7 +146,7 @@ class Administration:
                 public_metadata=member.public_metadata | (public_metadata or {}),
                 private_metadata=member.private_metadata | (private_metadata or {}),
             )
-            tx.put_member(granted)
+            _put(tx, granted)
             return granted
 
     def update_member(
@@ -176,7 +179,7 @@ class Administration:
                 if rights.role is not Role.ADMIN:
                     keep_an_admin(tx, member)
                 changed = replace(changed, role=rights.role, named_roles=rights.named_roles)
-            tx.put_member(changed)
+            _put(tx, changed)
             return changed
 
     def add_members(self, call: Call, organization_id: str, account_ids: Sequence[str]) -> None:
@@ -210,6 +213,18 @@ class Administration:
             tx.put_member(replace(member, status=MemberStatus.LEFT, role=Role.MEMBER, named_roles=()))
             tx.revoke_user_access_tokens(member.user_id, self.clock())
             return member
+
+
+def _require_metadata(details: dict[str, Any]) -> None:
+    for name, value in details.items():
+        if isinstance(value, dict):
+            require_metadata(name, value)
+
+
+def _put(tx: Transaction, member: Member) -> None:
+    require_metadata("public_metadata", member.public_metadata)
+    require_metadata("private_metadata", member.private_metadata)
+    tx.put_member(member)
 
 
 def _reached(tx: Snapshot, key: BackendKey, organization_id: str) -> Organization:

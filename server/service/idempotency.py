@@ -7,6 +7,7 @@ two that arrive at once one waits for the other. What failed is not kept: nothin
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +20,14 @@ from server.service.call import Call, writing
 KEPT = timedelta(hours=24)
 MAX_KEY_LENGTH = 255
 FORGOTTEN_AT_ONCE = 1000
+
+
+def canonical(content: bytes) -> bytes:
+    """Give a JSON request as one spelling of it, so that the order of keys doesn't make it another request."""
+    try:
+        return json.dumps(json.loads(content), sort_keys=True, separators=(",", ":")).encode()
+    except (ValueError, RecursionError):
+        return content
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -24,7 +23,6 @@ from server.domain.errors import (
     invalid_field,
 )
 from server.domain.invitation import (
-    MAX_METADATA_BYTES,
     DeliveryState,
     IfPending,
     Invitation,
@@ -32,6 +30,7 @@ from server.domain.invitation import (
     invitation_expiry,
     token_hash,
 )
+from server.domain.metadata import require_metadata
 from server.domain.organization import Member, MemberStatus, Organization, Role
 from server.domain.redirect import is_allowed_redirect
 from server.domain.secrets import SecretKeys
@@ -132,9 +131,14 @@ class Invitations:
             return self._invite(tx, call, organization_id, new)
 
     def create_batch(
-        self, call: Call, organization_id: str, news: Sequence[NewInvitation], *, all_or_nothing: bool = False
+        self,
+        call: Call,
+        organization_id: str,
+        news: Sequence[NewInvitation | ServiceError],
+        *,
+        all_or_nothing: bool = False,
     ) -> list[Invited | ServiceError]:
-        """Invite many addresses; give the outcome of each, in order.
+        """Invite many addresses; give the outcome of each, in order. An item may be a refusal of the wire's already.
 
         One that fails doesn't hinder the others, unless `all_or_nothing` is asked for: then the first failure is
         raised and nothing is done.
@@ -147,6 +151,8 @@ class Invitations:
             administrator(tx, call, organization_id, Scope.INVITATIONS_WRITE)
             for new in news:
                 try:
+                    if isinstance(new, ServiceError):
+                        raise new
                     outcomes.append(self._invite(tx, call, organization_id, new))
                 except ServiceError as refusal:
                     if all_or_nothing:
@@ -217,7 +223,7 @@ class Invitations:
 
         It then lasts at least `ttl` (30 days when not given) from now, unless `keep_expiry` is asked for.
         """
-        _check_link(link)
+        self._check_link(call, link)
         with writing(self._store, call) as tx:
             found = self._locked(tx, call, invitation_id)
             now = self._clock()
@@ -304,13 +310,31 @@ class Invitations:
         page_size: int = 0,
     ) -> tuple[Sequence[InvitationView], int]:
         """List invitations of the caller's verified address, the newest first, and how many there are."""
-        account = call.require_account_token().account
-        if not account.email_verified:
-            raise ServiceError(EMAIL_NOT_VERIFIED)
-        wanted = InvitationFilter(self._clock(), statuses=statuses, email_key=address_key(account.email))
+        wanted = self._of_caller(call, statuses)
         with self._store.snapshot(call.deadline) as tx:
             page = tx.invitations(wanted, InvitationOrder(), limit=page_limit(page_size), offset=offset)
             return self._views(tx, page.invitations), tx.count_invitations(wanted)
+
+    def page_of_mine(
+        self, call: Call, statuses: tuple[InvitationStatus, ...], *, page_size: int = 0, token: str = ""
+    ) -> tuple[Sequence[InvitationView], str]:
+        """List invitations of the caller's verified address, the newest first, and the token of the next page.
+
+        The token stays right while invitations are answered and others come.
+        """
+        wanted = self._of_caller(call, statuses)
+        listing = ("my-invitations", call.caller.account_id, statuses)
+        place = page_place(listing, token, int, str)
+        with self._store.snapshot(call.deadline) as tx:
+            page = tx.invitations(wanted, InvitationOrder(), place, limit=page_limit(page_size))
+            return self._views(tx, page.invitations), page_token(listing, page.after)
+
+    def _of_caller(self, call: Call, statuses: tuple[InvitationStatus, ...]) -> InvitationFilter:
+        account = call.require_account_token().account
+        # No address is no filter: it would list everybody's.
+        if not account.email_verified or not account.email:
+            raise ServiceError(EMAIL_NOT_VERIFIED)
+        return InvitationFilter(self._clock(), statuses=statuses, email_key=address_key(account.email))
 
     # What they share.
 
@@ -323,7 +347,7 @@ class Invitations:
         expires_at = new.expires_at or invitation_expiry(now, new.ttl)
         if expires_at <= now:
             raise invalid_field("expires_at", "must be in the future")
-        self._check_contents(new)
+        self._check_contents(call, new)
         key = address_key(email)
         if tx.member_by_email(organization_id, key) is not None:
             raise ServiceError(ALREADY_MEMBER, {"email": email})
@@ -434,16 +458,24 @@ class Invitations:
             wait = (first + window - now).total_seconds()
             raise ServiceError(MAIL_LIMIT, facts, retry_after_seconds=max(wait, 1.0))
 
-    def _check_contents(self, new: NewInvitation) -> None:
-        for name, metadata in (
-            ("public_metadata", new.public_metadata),
-            ("private_metadata", new.private_metadata),
-        ):
-            if len(json.dumps(metadata)) > MAX_METADATA_BYTES:
-                raise invalid_field(name, f"must be at most {MAX_METADATA_BYTES} bytes of JSON")
+    def _check_contents(self, call: Call, new: NewInvitation) -> None:
+        require_metadata("public_metadata", new.public_metadata)
+        require_metadata("private_metadata", new.private_metadata)
         if new.redirect_url and not is_allowed_redirect(new.redirect_url, self._policy.redirect_origins):
             raise ServiceError(REDIRECT_NOT_ALLOWED)
-        _check_link(new.link)
+        self._check_link(call, new.link)
+
+    def _check_link(self, call: Call, link: str) -> None:
+        """Refuse a link of the caller's own that a mail can't carry, or that this caller may not have it carry.
+
+        The operator's backends may send people anywhere; a person only to where the operator allows.
+        """
+        web = link.startswith(("https://", "http://"))
+        if link and (not web or not is_plain_line(link) or any(char.isspace() for char in link) or len(link) > 2048):
+            raise invalid_field("link", "must be an http or https URL of at most 2048 characters")
+        of_backend = isinstance(call.who, BackendKey)
+        if link and not of_backend and not is_allowed_redirect(link, self._policy.redirect_origins):
+            raise ServiceError(REDIRECT_NOT_ALLOWED)
 
     def _move(self, tx: Transaction, found: Invitation, **changes: Any) -> Invitation:
         """Write a change where the invitation is still as it was found; `CONFLICT` otherwise."""
@@ -559,10 +591,3 @@ class Invitations:
                 organizations[organization.id] = organization
                 views.append(InvitationView(invitation, organization))
         return views
-
-
-def _check_link(link: str) -> None:
-    """Refuse a link of the caller's own that a mail can't carry."""
-    web = link.startswith(("https://", "http://"))
-    if link and (not web or not is_plain_line(link) or any(char.isspace() for char in link) or len(link) > 2048):
-        raise invalid_field("link", "must be an http or https URL of at most 2048 characters")

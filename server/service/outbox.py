@@ -134,7 +134,8 @@ class Outbox:
             invitation = tx.invitation(mail.invitation_id)
             organization = tx.organization(mail.organization_id)
             if invitation is None or organization is None:
-                return None  # its mails went with it
+                tx.update_mail(_superseded(mail, "not sent: the invitation was deleted"), mail.attempts)
+                return None
             if invitation.generation != mail.generation:
                 tx.update_mail(_superseded(mail, "a newer mail goes out instead"), mail.attempts)
                 return None
@@ -242,6 +243,20 @@ def retry_failed(store: Store, clock: Clock, ids: Sequence[str] = ()) -> int:
         for mail in failed:
             tx.set_delivery(mail.invitation_id, mail.generation, DeliveryState.QUEUED, "")
         return tx.requeue_failed_mails(clock(), tuple(mail.id for mail in failed)) if failed else 0
+
+
+KEPT = timedelta(days=30)
+"""For how long mails that don't wait any more can be looked up."""
+
+FORGOTTEN_AT_ONCE = 1000
+
+
+def forget_old(store: Store, clock: Clock) -> None:
+    """Remove mails that went out, or were given up, long ago; called now and then beside the requests."""
+    forgotten = FORGOTTEN_AT_ONCE
+    while forgotten == FORGOTTEN_AT_ONCE:
+        with store.transaction() as tx:
+            forgotten = tx.forget_mails(clock() - KEPT, FORGOTTEN_AT_ONCE)
 
 
 def _superseded(mail: OutboxMail, reason: str) -> OutboxMail:

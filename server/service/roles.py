@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.domain.account import Scope
-from server.domain.errors import ROLE_IN_USE, ROLE_NOT_FOUND, ServiceError, invalid_field
+from server.domain.errors import ROLE_IN_USE, ROLE_NOT_FOUND, SCOPE_MISSING, ServiceError, invalid_field
 from server.domain.invitation import NamedRole
 from server.domain.organization import Role
 from server.domain.text import is_plain_line
@@ -55,8 +55,9 @@ class Roles:
         self, key: str, name: str, *, description: str = "", rights: Role = Role.MEMBER, call: Call | None = None
     ) -> NamedRole:
         """Add a role; `ROLE_IN_USE` when its key or name is taken. Without a call, as the operator."""
-        if call is not None:
-            call.require_backend(Scope.ROLES_WRITE)
+        if call is not None and call.require_backend(Scope.ROLES_WRITE).organization_ids:
+            # Roles are the instance's; a key confined to some organizations has no say in others.
+            raise ServiceError(SCOPE_MISSING, {"scope": Scope.ROLES_WRITE.value})
         if not _KEY.fullmatch(key):
             raise invalid_field("key", "must be 1 to 64 of a-z, 0-9, ':', '_' and '-'")
         if not 1 <= len(name) <= 128 or not is_plain_line(name) or not is_plain_line(description):

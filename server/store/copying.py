@@ -221,7 +221,7 @@ class PostgresEnd(End):
     mark = "%s"
     # Reading or writing much takes its time, whatever the role is allowed otherwise.
     _begin_reading = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0"
-    _begin_writing = "BEGIN; SET LOCAL statement_timeout = 0"
+    _begin_writing = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0"
 
     def __init__(self, url: str) -> None:
         self._connection = psycopg.connect(
@@ -230,6 +230,7 @@ class PostgresEnd(End):
             prepare_threshold=None,
             row_factory=tuple_row,
             connect_timeout=postgres.CONNECT_TIMEOUT_SECONDS,
+            client_encoding="utf8",
             application_name="organization-service copy",
             keepalives_idle=5,
             keepalives_interval=2,
@@ -237,10 +238,6 @@ class PostgresEnd(End):
         )
         info = self._connection.info
         self.name = f"postgresql://{info.host}:{info.port}/{info.dbname}"
-        encoding = info.parameter_status("server_encoding")
-        if encoding != "UTF8":
-            self.close()
-            raise CopyError(f"{self.name} keeps text as {encoding}; make the database with ENCODING 'UTF8'")
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> Cursor:
         return self._connection.execute(sql.encode(), values or None)
@@ -353,7 +350,7 @@ def plain_errors() -> Iterator[None]:
             f"a row doesn't fit into the target ({_line(error)}): something was written into one of the databases"
             " since the copy began; stop the servers and copy into a fresh database"
         ) from error
-    except (psycopg.Error, sqlite.sqlite3.Error, OSError) as error:
+    except (psycopg.Error, sqlite.sqlite3.Error, OSError, UnicodeError) as error:
         raise CopyError(_line(error)) from error
 
 
@@ -399,7 +396,10 @@ def _prepare(source: End, target: End, clock: Clock) -> None:
             values = (table.name, source.name, "[]")
             marks = ", ".join(target.mark for _ in values)
             target.execute(f"INSERT INTO {_PROGRESS} VALUES ({marks}, 0)", values)
-        target.execute(f"INSERT INTO schema_migrations VALUES ({_UNDER_WAY}, 'a copy that is not complete', 0)")
+        target.execute(
+            "INSERT INTO schema_migrations (version, name, applied_at)"
+            f" VALUES ({_UNDER_WAY}, 'a copy that is not complete', 0)"
+        )
         target.execute(f"CREATE TABLE {_LATER} (place BIGINT PRIMARY KEY, statement TEXT NOT NULL)")
         for place, (remove, make) in enumerate(target.set_aside()):
             target.execute(remove)

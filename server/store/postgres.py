@@ -172,8 +172,8 @@ class PostgresStore(SqlStore):
     def __init__(self, url: str, clock: Clock, *, connections: int = 16) -> None:
         super().__init__()
         self._clock = clock
+        settings = _DEFAULTS | _parameters(url) | _SESSION
         try:
-            settings = _DEFAULTS | conninfo_to_dict(url) | _SESSION
             with Connection.connect(**settings) as connection:
                 migrate(connection, clock)
         except (psycopg.Error, UnicodeError) as error:
@@ -365,6 +365,17 @@ class _Statements:
         if left <= 0:
             raise LateError("the deadline has passed")
         return left
+
+
+def _parameters(url: str) -> dict[str, Any]:
+    try:
+        return dict(conninfo_to_dict(url))
+    except psycopg.ProgrammingError:
+        # What libpq says quotes the URL, and with it the password.
+        raise StoreSetupError(
+            "the PostgreSQL URL can't be read; write postgresql://user:password@host:port/database?parameter=value with"
+            " parameters of libpq, and percent-encode what isn't a letter or digit in user and password"
+        ) from None
 
 
 def _until(deadline: float | None) -> float:

@@ -116,3 +116,11 @@ class OutboxWrites(Writes, OutboxReads):
             f" WHERE state = 'failed'{where}",
             **parameters,
         )
+
+    def forget_mails(self, before: datetime, limit: int) -> int:
+        return self._write(
+            "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE created_at < :before AND state <> 'queued'"
+            " ORDER BY created_at, id LIMIT :limit)",
+            before=to_micros(before),
+            limit=limit,
+        )

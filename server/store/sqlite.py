@@ -7,6 +7,8 @@ together, so that many callers share one fsync. A turn returns to its caller onl
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -229,9 +231,12 @@ class SqliteStore(SqlStore):
         self._readers_lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            _make_private(path)
             db = self._connect()
             _use_wal(db)
             migrate(db, clock)
+            # A file that can only be read opens without a word.
+            db.execute("UPDATE schema_migrations SET name = name WHERE version = 1")
         except (sqlite3.Error, OSError) as error:
             raise StoreSetupError(f"the database file {path} can't be opened and written: {error}") from error
         self._writer = _Writer(db)
@@ -282,6 +287,12 @@ class SqliteStore(SqlStore):
                 db.close()
             self._readers.clear()
         self._writer_db.close()
+
+
+def _make_private(path: Path) -> None:
+    """Make the file, if there is none, for its owner alone; SQLite gives the files beside it the same mode."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _use_wal(db: Database) -> None:

@@ -698,7 +698,7 @@ def test_a_request_that_comes_again_with_its_key_is_answered_again(clerk: Clerk)
     once = clerk.ok("POST", clerk.invitations, BOB | {"notify": False}, Idempotency_Key="k")
 
     assert clerk.ok("POST", clerk.invitations, BOB | {"notify": False}, Idempotency_Key="k") == once
-    assert clerk.refused("POST", clerk.invitations, BOB, Idempotency_Key="k")[:2] == (400, "idempotency_key_reused")
+    assert clerk.refused("POST", clerk.invitations, BOB, Idempotency_Key="k")[:2] == (409, "idempotency_key_reused")
 
 
 OUTSIDE = {401, 409, 413, 429, 500, 503, 504}

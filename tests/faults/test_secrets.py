@@ -92,9 +92,9 @@ def test_a_copy_without_the_key_shows_no_link_and_with_it_does(tmp_path: Path) -
         invite = _ask(server, token, _GITPOD + "OrganizationService/CreateOrganizationInvite", organization)
     key_file = tmp_path / "organizations.key"
     old = key_file.read_text()
-    key_file.unlink()
+    key_file.write_text("t" * 64 + "\n")
     with running_server(tmp_path) as thief:
-        # A new key was made: the link is still known by its hash to whoever holds it, but nobody is shown it.
+        # With another key the link is still known by its hash to whoever holds it, but nobody is shown it.
         answer = httpx.post(
             thief.url + _GITPOD + "OrganizationService/GetOrganizationInvite",
             json=organization,

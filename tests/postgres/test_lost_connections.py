@@ -8,17 +8,24 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import psycopg
 import pytest
 
-from server.main import Service
+from server.domain.errors import STORE_UNAVAILABLE, ServiceError
+from server.domain.organization import Organization
+from server.main import Service, utc_now
+from server.store.postgres import PostgresStore
+from tests.domain.refusals import attempt
 from tests.faults.histories import at_once
 from tests.postgres.cluster import Cluster
 from tests.postgres.people import Answer, Clients, Person, invite_of, people, service_beside, serving
-from tests.postgres.proxy import Cut, Proxy, When, is_commit
+from tests.postgres.proxy import WRITING, Cut, Proxy, When, is_commit
+from tests.store.making import an_organization
 
 LOST_COMMIT = Cut(-1, When.BEFORE)
 LOST_ANSWER = Cut(-1, When.AFTER)
@@ -162,11 +169,7 @@ def test_the_outcome_is_looked_for_until_the_database_is_back(scene: Scene) -> N
     scene.proxy.cut(LOST_ANSWER)
     asking = threading.Thread(target=lambda: answers.append(act.ask()))
     asking.start()
-    until = time.monotonic() + 10
-    while not scene.proxy.done:
-        assert time.monotonic() < until
-        time.sleep(0.001)
-    scene.proxy.refuse()
+    _refuse_after_cut(scene.proxy)
     time.sleep(1.5)
     scene.proxy.accept()
     asking.join()
@@ -176,20 +179,17 @@ def test_the_outcome_is_looked_for_until_the_database_is_back(scene: Scene) -> N
 
 
 def test_an_outcome_that_cannot_be_found_out_is_said_to_be_unknown(scene: Scene) -> None:
-    act = inviting(scene)
-    scene.proxy.cut(LOST_ANSWER)
-    refusing = threading.Timer(0, lambda: _refuse_after_cut(scene.proxy))
-    refusing.start()
     email = f"unknown{next(_numbers)}@example.com"
-    headers = {"idempotency_key": email, "connect_timeout_ms": "1000"}
-    answer = scene.ada.invite(scene.organization, email, **headers)
+    scene.proxy.cut(LOST_ANSWER)
+    refusing = threading.Thread(target=_refuse_after_cut, args=(scene.proxy,))
+    refusing.start()
+    answer = scene.ada.invite(scene.organization, email, idempotency_key=email, connect_timeout_ms="1000")
     refusing.join()
     scene.proxy.accept()
     assert (answer.code, answer.reason) == ("unavailable", "OUTCOME_UNKNOWN"), answer
     assert answer.seconds < 8
     assert scene.ada.invite(scene.organization, email, idempotency_key=email).ok
     assert scene.count("invitations", email_key=email) == 1
-    assert act.times_done() == 0
 
 
 def _refuse_after_cut(proxy: Proxy) -> None:
@@ -231,3 +231,66 @@ def test_while_the_database_is_gone_calls_are_told_so_soon_and_served_when_it_is
     assert {(answer.code, answer.reason) for answer in answers} == {("unavailable", "STORE_UNAVAILABLE")}
     assert max(answer.seconds for answer in answers) < 6
     assert joining(scene).ask().ok
+
+
+# The same cuts find what is wrong with a store that looks less carefully.
+
+
+class NeverLooksStore(PostgresStore):
+    """Takes a commit whose answer was lost for one that failed."""
+
+    def _settle(self, mark: uuid.UUID, until: float) -> None:
+        raise ServiceError(STORE_UNAVAILABLE)
+
+
+class TakesItForDoneStore(PostgresStore):
+    """Takes a commit whose answer was lost for one that was done."""
+
+    def _settle(self, mark: uuid.UUID, until: float) -> None:
+        return
+
+
+class TakesItsOwnMarkStore(PostgresStore):
+    """Doesn't tell the mark that it leaves itself, when looking, from the one that it looks for."""
+
+    def _settle(self, mark: uuid.UUID, until: float) -> None:
+        while True:
+            try:
+                with self._begun(WRITING, until) as statements:
+                    missing = statements(
+                        "INSERT INTO transaction_marks (id, is_work, created_at) VALUES (:id, TRUE, 0)"
+                        " ON CONFLICT DO NOTHING",
+                        {"id": mark},
+                    ).rowcount
+                    statements("COMMIT", {})
+            except psycopg.Error:
+                continue
+            if missing:
+                raise ServiceError(STORE_UNAVAILABLE)
+            return
+
+
+def _keep(store: PostgresStore, organization: Organization) -> None:
+    with store.transaction() as tx:
+        tx.add_organization(organization)
+
+
+@pytest.mark.parametrize(
+    ("store_class", "lies"),
+    [(PostgresStore, 0), (NeverLooksStore, 2), (TakesItForDoneStore, 2), (TakesItsOwnMarkStore, 1)],
+)
+def test_the_cuts_catch_a_store_that_does_not_look_for_the_outcome(
+    scene: Scene, store_class: type[PostgresStore], lies: int
+) -> None:
+    url = f"postgresql://postgres@127.0.0.1:{scene.proxy.port}/lost"
+    store = store_class(url, utc_now)
+    found = 0
+    for cuts in ([LOST_COMMIT], [LOST_ANSWER], [LOST_COMMIT, LOST_ANSWER], [LOST_ANSWER, LOST_COMMIT]):
+        organization = an_organization(id=str(uuid.uuid4()))
+        scene.proxy.cut(*cuts)
+        _, refusal = attempt(partial(_keep, store, organization))
+        done = scene.count("organizations", id=organization.id) == 1
+        found += (refusal is None) is not done
+    scene.proxy.cut()
+    store.close()
+    assert found == lies

@@ -112,15 +112,25 @@ def test_a_database_that_cannot_hold_all_text_is_refused(postgres: Cluster, enco
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("postgresql://nobody@127.0.0.1:1/none", "Connection refused"),
-        ("postgresql://127.0.0.1:1/none?no_such_parameter=1", "no_such_parameter"),
-        ("postgresql://127.0.0.1:port/none", "port"),
+        ("postgresql://u:secret@127.0.0.1:1/none", "can't be used: connection failed"),
+        ("postgresql://u:secret@127.0.0.1:1,127.0.0.1:2/none", "can't be used: connection failed"),
+        ("postgresql://u:secret@127.0.0.1:1/none?sslmode=secretly", "sslmode"),
+        ("postgresql://u:secret@127.0.0.1:1/none?no_such_parameter=1", "can't be read"),
+        ("postgresql://u:secret@[::1/none", "can't be read"),
+        ("postgresql://u:secret%zz@127.0.0.1/none", "can't be read"),
     ],
 )
-def test_a_database_that_cannot_be_used_is_told_of_in_one_sentence(url: str, said: str) -> None:
+def test_a_database_that_cannot_be_used_is_told_of_in_a_sentence_without_the_password(url: str, said: str) -> None:
+    with pytest.raises(StoreSetupError, match=said) as caught:
+        PostgresStore(url, utc_now)
+    assert "secret@" not in str(caught.value)
+    assert "secret%" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_command_line_says_it_and_ends_with_2() -> None:
+    url = "postgresql://u:secret@127.0.0.1:1/none"
     done = run_program("token", "list", "--backend", "--database-url", url, environ={"SECRET_KEY": "x" * 32})
-    assert done.returncode == 2
-    assert said in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("organization-service: the PostgreSQL database can't be used: ")
-    assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import httpx
 import pytest
 
 from server.domain.secrets import SecretKeys
@@ -40,10 +41,10 @@ class DoorToAll(HttpDoor):
         self._tokens = {}
 
     @property
-    def _http(self):  # type: ignore[no-untyped-def, override]
+    def _http(self) -> httpx.Client:  # type: ignore[override]
         return next(self._clients.turns)
 
-    def prepare(self, people: list[str]) -> None:  # type: ignore[override]
+    def prepare(self, people: Sequence[str]) -> None:
         with self._beside.store.transaction():
             super().prepare(people)
 

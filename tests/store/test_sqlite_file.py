@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,12 +153,12 @@ def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path,
 
 OPENS_WHAT_IT_READS = """
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
-from server.main import utc_now
 from server.store.sqlite import SqliteStore
 print("ready", flush=True)
 for line in sys.stdin:
-    store = SqliteStore(Path(line.strip()), utc_now)
+    store = SqliteStore(Path(line.strip()), lambda: datetime.now(UTC))
     store.ping()
     store.close()
     print("opened", flush=True)
@@ -316,6 +317,27 @@ def test_who_waits_for_another_process_gives_up_at_the_deadline(tmp_path: Path) 
     keep_organization(store, "afterwards")
     assert names(store) == ["afterwards"]
     store.close()
+
+
+def test_what_is_read_and_then_written_holds_against_other_processes_too(tmp_path: Path) -> None:
+    """A transaction that began deferred would fail at once where another wrote after it had read."""
+    stores = [SqliteStore(tmp_path / "organizations.db", CLOCK) for _ in range(3)]
+    organization = keep_organization(stores[0], "0")
+
+    def count(number: int) -> None:
+        for _ in range(4):
+            with stores[number % 3].transaction() as tx:
+                current = tx.lock_organization(organization.id)
+                assert current is not None
+                time.sleep(0.0005)
+                tx.update_organization(replace(current, name=str(int(current.name) + 1)))
+
+    with ThreadPoolExecutor(9) as pool:
+        for counting in [pool.submit(count, number) for number in range(9)]:
+            counting.result(30)
+    assert names(stores[1]) == ["36"]
+    for store in stores:
+        store.close()
 
 
 def test_a_file_that_another_process_keeps_locked_is_busy(tmp_path: Path) -> None:
