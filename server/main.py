@@ -48,6 +48,7 @@ from server.service.roles import Roles
 from server.settings import Settings, SettingsError
 from server.store.postgres import PostgresStore
 from server.store.sqlite import SqliteStore
+from server.web.pages import invitation_page
 
 REFLECTED = (
     OrganizationServicer.desc(),
@@ -185,4 +186,5 @@ def build_edge(service: Service, *, public_url: str = "http://localhost:8080", s
         sends_mail=sends_mail,
     )
     faces = {"clerk": clerk_face(parts), "koyeb": koyeb_face(parts), "logto": logto_face(parts)}
+    faces["invitations"] = invitation_page()
     return Edge(methods, faces, UnimplementedApplication(), service.store.ping)

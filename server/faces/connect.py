@@ -20,6 +20,7 @@ from server.domain.account import BackendKey, Caller
 from server.domain.errors import (
     CREDENTIALS_INVALID,
     INTERNAL,
+    MALFORMED_REQUEST,
     PROTOCOL_ERROR,
     FieldViolation,
     ServiceError,
@@ -161,6 +162,11 @@ class Validation:
         wrong = by_rules | {v.field: v for v in current_exchange.get().violations}
         if wrong:
             raise invalid_request(wrong.values())
+        try:
+            # Bytes can hold what JSON and the well-known types can't: NaN, a value of no kind, a time beyond all years.
+            cast("Message[Any]", request).to_json()
+        except ValueError as error:
+            raise ServiceError(MALFORMED_REQUEST) from error
         return call_next(request, ctx)
 
 

@@ -49,7 +49,11 @@ def _timestamp(moment: datetime | None) -> Timestamp | None:
 
 
 def _moment(timestamp: Timestamp | None) -> datetime | None:
-    return None if timestamp is None else timestamp.to_datetime().astimezone(UTC)
+    try:
+        return None if timestamp is None else timestamp.to_datetime().astimezone(UTC)
+    except OverflowError:
+        # The last half of a microsecond before the year 10000.
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def _struct(metadata: Mapping[str, Any]) -> Struct:

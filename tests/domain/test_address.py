@@ -25,7 +25,7 @@ any_text = st.text(st.characters(codec="utf-8") | st.sampled_from("@.＠。\u202
         ("bob@example.com.", "bob@example.com"),
         ("bob@例え。テスト", "bob@xn--r8jz45g.xn--zckzah"),
         ("ＡＬＩＣＥ＠ｅｘａｍｐｌｅ．ｃｏｍ", "alice@example.com"),
-        ("Größe@example.com", "grösse@example.com"),
+        ("Größe@example.com", "größe@example.com"),
         ("no address", "no address"),
         ("", ""),
     ],

@@ -21,6 +21,7 @@ from server.domain.account import Claims, Scope
 from server.domain.errors import CATALOG, FieldViolation, ServiceError
 from server.domain.organization import Role
 from server.domain.secrets import SecretKeys
+from server.faces.connect import READ_MAX_BYTES
 from server.faces.exchange import Exchange, current_exchange
 from server.faces.spelling import clerk_id, from_clerk_id
 from server.main import build_edge, build_service
@@ -691,7 +692,10 @@ def test_too_many_mails_to_one_address_must_wait(clerk: Clerk) -> None:
 
 
 def test_a_body_beyond_the_limit_is_refused(clerk: Clerk) -> None:
-    assert clerk.refused("POST", clerk.invitations, b" " * (1 << 20) + b"{}")[:2] == (413, "request_body_too_large")
+    assert clerk.refused("POST", clerk.invitations, b" " * READ_MAX_BYTES + b"{}")[:2] == (
+        413,
+        "request_body_too_large",
+    )
 
 
 def test_a_request_that_comes_again_with_its_key_is_answered_again(clerk: Clerk) -> None:

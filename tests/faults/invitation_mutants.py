@@ -127,11 +127,18 @@ class EachByItself(Invitations):
     """Invites those of a batch one after the other, each in a transaction of its own."""
 
     def create_batch(
-        self, call: Call, organization_id: str, news: Sequence[NewInvitation], *, all_or_nothing: bool = False
+        self,
+        call: Call,
+        organization_id: str,
+        news: Sequence[NewInvitation | ServiceError],
+        *,
+        all_or_nothing: bool = False,
     ) -> list[Invited | ServiceError]:
         outcomes: list[Invited | ServiceError] = []
         for new in news:
             try:
+                if isinstance(new, ServiceError):
+                    raise new
                 outcomes.append(self.create(call, organization_id, new))
             except ServiceError as refusal:
                 if all_or_nothing:

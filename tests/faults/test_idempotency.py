@@ -24,12 +24,15 @@ from typing import Any
 import grpc
 import httpx
 import pytest
+from protobuf import Oneof
+from protobuf.wkt import Duration, Struct, Timestamp, Value
+from werkzeug.test import Client
 
 from gen.invitations.v1 import invitation_pb as pb
 from server.domain.account import Scope
 from server.domain.secrets import INVITATION_TOKEN_PREFIX, SecretKeys
 from server.faces.spelling import clerk_id
-from server.main import Service, build_service, open_store
+from server.main import Service, build_edge, build_service, open_store
 from server.ports import Sealing
 from server.sealing import KeySealing
 from server.service.idempotency import Idempotency
@@ -694,6 +697,65 @@ def test_old_answers_are_removed_and_young_ones_are_not(stage: Stage) -> None:
     with stage.store.snapshot() as tx:
         assert [row[0] for row in tx._execute("SELECT key FROM idempotency_keys", {}).fetchall()] == ["young"]
     assert stage.invite("bob@example.com", "young") == young
+
+
+def test_a_request_is_the_same_however_its_json_is_written(stage: Stage) -> None:
+    post, sent = in_process(stage.service), {"authorization": f"Bearer {stage.door.token('ada')}"}
+    metadata = {"a": 1, "b": {"c": [1, 2], "d": None}}
+    turned = {"b": {"d": None, "c": [1, 2]}, "a": 1.0}
+    bodies = [invitation(stage.organization, "alice@example.com", publicMetadata=each) for each in (metadata, turned)]
+    bodies.append({"invitation": bodies[0]["invitation"], "organization_id": stage.organization})
+    first, *others = (post(INVITATIONS + "CreateInvitation", body, sent | {"idempotency-key": "k"}) for body in bodies)
+    assert first[0] == 200
+    assert others == [first, first]
+    path, koyeb = "/koyeb/v1/organization_invitations", sent | {"idempotency-key": "rest"}
+    bodies = [{"email": "bob@example.com", "x": 1}, {"x": 1, "email": "bob@example.com"}]
+    assert len({json.dumps(post(path, body, koyeb)) for body in bodies}) == 1
+
+
+ODD = [
+    pb.NewInvitation(email="a@example.com", public_metadata=Struct(fields={"x": value}))
+    for value in (Value(), *(Value(kind=Oneof("number_value", float(text))) for text in ("nan", "inf")))
+] + [pb.NewInvitation(email="a@example.com", ttl=Duration(seconds=7200, nanos=nanos)) for nanos in (-5, 2**31 - 1)]
+
+
+@pytest.mark.parametrize("new", ODD)
+@pytest.mark.parametrize("key", [{}, {"idempotency-key": "key"}])
+def test_bytes_that_json_has_no_words_for_are_refused_with_a_key_and_without(
+    stage: Stage, new: pb.NewInvitation, key: dict[str, str]
+) -> None:
+    headers = {"authorization": f"Bearer {stage.door.token('ada')}"} | key
+    for method, request in (
+        ("CreateInvitation", pb.CreateInvitationRequest(organization_id=stage.organization, invitation=new)),
+        (
+            "BatchCreateInvitations",
+            pb.BatchCreateInvitationsRequest(organization_id=stage.organization, invitations=[new]),
+        ),
+    ):
+        client = Client(build_edge(stage.service))
+        content = request.to_binary()
+        answer = client.post(INVITATIONS + method, data=content, content_type="application/proto", headers=headers)
+        assert (answer.status_code, reason_of(json.loads(answer.data))) == (400, "MALFORMED_REQUEST")
+
+
+@pytest.mark.parametrize(
+    ("moment", "status"),
+    [
+        (Timestamp(seconds=253402300799, nanos=999999999), 200),
+        (Timestamp(seconds=10**18), 400),
+        (Timestamp(seconds=-(10**18)), 400),
+    ],
+)
+def test_a_time_at_the_end_of_all_years_is_read_and_one_beyond_is_refused(
+    stage: Stage, moment: Timestamp, status: int
+) -> None:
+    wanted = pb.ListInvitationsRequest.Filter(created_from=moment)
+    content = pb.ListInvitationsRequest(organization_id=stage.organization, filter=wanted).to_binary()
+    headers = {"authorization": f"Bearer {stage.door.token('ada')}"}
+    client = Client(build_edge(stage.service))
+    path = INVITATIONS + "ListInvitations"
+    answer = client.post(path, data=content, content_type="application/proto", headers=headers)
+    assert answer.status_code == status
 
 
 def test_rest_answers_again_with_status_and_body(stage: Stage) -> None:

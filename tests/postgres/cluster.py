@@ -106,9 +106,13 @@ class Cluster:
         self.port = free_port()
 
     def __enter__(self) -> Cluster:
-        if not self._data.exists():
-            self._run("initdb", "--auth=trust", f"--username={USER}", "--encoding=UTF8", "--locale=C", "--no-sync")
-        self.start()
+        try:
+            if not self._data.exists():
+                self._run("initdb", "--auth=trust", f"--username={USER}", "--encoding=UTF8", "--locale=C", "--no-sync")
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

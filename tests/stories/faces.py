@@ -574,6 +574,7 @@ class Logto(_Backend):
         "organization.require_membership": "no member",
         "entity.unique_integrity_violation": "duplicate",
         "request.message_rate_limited": "rate limited",
+        "request.idempotency_key_reused": "key reused",
     }
     _DETAILS: ClassVar = {
         "The invitee is already a member of the organization.": "already member",

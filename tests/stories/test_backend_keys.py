@@ -224,8 +224,9 @@ PERSONS: dict[str, Act] = {
     "accept": lambda o, call, at: o.world.service.invitations.accept(call, invitation_id=at.invitation),
     "accept by token": lambda o, call, at: o.world.service.invitations.accept(call, token="x"),
     "decline": lambda o, call, at: o.world.service.invitations.decline(call, invitation_id=at.invitation),
-    "preview by id": lambda o, call, at: o.world.service.invitations.preview(call, invitation_id=at.invitation),
+    "preview": lambda o, call, at: o.world.service.invitations.preview(call, invitation_id=at.invitation),
     "list mine": lambda o, call, at: o.world.service.invitations.list_mine(call),
+    "page of mine": lambda o, call, at: o.world.service.invitations.page_of_mine(call, ()),
     "create": lambda o, call, at: o.world.service.organizations.create(call, "Another"),
     "get": lambda o, call, at: o.world.service.organizations.get(call, at.organization),
     "update": lambda o, call, at: o.world.service.organizations.update(call, at.organization, name="Changed"),
@@ -384,6 +385,13 @@ def test_a_list_of_organizations_holds_those_that_the_key_reaches(office: Office
 def test_a_key_of_some_organizations_makes_no_other(office: Office) -> None:
     with refused_with(errors.ORGANIZATION_NOT_FOUND):
         office.world.service.administration.create_organization(office.key(only=(office.it.id,)), "Another")
+
+
+def test_a_key_of_some_organizations_makes_no_roles_for_all(office: Office) -> None:
+    roles = office.world.service.roles
+    with refused_with(errors.SCOPE_MISSING):
+        roles.create("auditor", "Auditor", call=office.key(only=(office.it.id,)))
+    assert roles.list(office.key(only=(office.it.id,))) == []
 
 
 def test_a_key_of_a_deleted_organization_reaches_nothing(office: Office) -> None:

@@ -183,6 +183,7 @@ def test_without_signing_in_one_sees_what_a_token_leads_to_and_answers_nothing(d
         lambda: desk.invitations.preview(NOBODY, invitation_id=made.invitation.id),
         lambda: desk.invitations.preview(NOBODY, invitation_id=some_id()),
         lambda: desk.invitations.list_mine(NOBODY),
+        lambda: desk.invitations.page_of_mine(NOBODY, ()),
     ):
         with refused_with(errors.CREDENTIALS_MISSING):
             act()
@@ -942,8 +943,11 @@ def test_an_unverified_address_lists_nothing(desk: Desk) -> None:
 def test_an_account_without_an_address_lists_nothing_of_others(desk: Desk) -> None:
     desk.invite()
     # Whatever an issuer says of an address that there isn't.
+    call = Issuer(desk.world).call("subject", "", verified=True)
     with refused_with(errors.EMAIL_NOT_VERIFIED):
-        desk.invitations.list_mine(Issuer(desk.world).call("subject", "", verified=True))
+        desk.invitations.list_mine(call)
+    with refused_with(errors.EMAIL_NOT_VERIFIED):
+        desk.invitations.page_of_mine(call, ())
 
 
 def test_pending_ones_are_listed_unless_others_are_asked_for(desk: Desk) -> None:
@@ -975,6 +979,32 @@ def test_ones_own_are_paged(desk: Desk) -> None:
         assert (count, len(views)) == (7, max(0, min(3, 7 - offset)))
         found += [view.organization.name for view in views]
     assert found == [f"Organization {number}" for number in reversed(range(7))]
+
+
+def test_pages_of_ones_own_show_each_once_while_they_are_answered_and_others_come(desk: Desk) -> None:
+    def invite_from(name: str) -> str:
+        desk.pass_by(timedelta(seconds=1))
+        it = party(desk.world, "Ada", name=name)
+        return desk.invitations.create(desk.ada, it.id, desk.new()).invitation.id
+
+    made = [invite_from(f"Organization {number}") for number in range(7)]
+    seen: list[str] = []
+    token = ""
+    while True:
+        views, token = desk.invitations.page_of_mine(desk.guest, (PENDING,), page_size=2, token=token)
+        seen += [view.invitation.id for view in views]
+        if not token:
+            break
+        # The last that was seen is answered, and another organization invites.
+        desk.invitations.decline(desk.guest, invitation_id=seen[-1])
+        invite_from(f"Late {len(seen)}")
+    assert seen == made[::-1]
+    first = desk.invitations.page_of_mine(desk.guest, (PENDING,), page_size=2)[1]
+    for other in ((DECLINED,), (PENDING, DECLINED), ()):
+        with refused_with(errors.PAGE_TOKEN_INVALID):
+            desk.invitations.page_of_mine(desk.guest, other, page_size=2, token=first)
+    with refused_with(errors.PAGE_TOKEN_INVALID):
+        desk.invitations.page_of_mine(desk.world.call("Somebody"), (PENDING,), page_size=2, token=first)
 
 
 # Who may administer.
