@@ -1,4 +1,4 @@
-"""The command line: `organization-service serve | token | show | migrate`.
+"""The command line: `organization-service serve | token | show | role | outbox`, and what `cli_data.py` adds.
 
 What a command answers goes to standard output alone; logs and sentences go to standard error. A mistake of the
 operator's is one clear sentence and exit code 2.
@@ -228,8 +228,18 @@ for _command in DATA_COMMANDS:
     type=click.IntRange(1, 64),
     help="Server processes on the port.",
 )
-@click.option("--tls-cert", envvar="TLS_CERT", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--tls-key", envvar="TLS_KEY", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--tls-cert",
+    envvar="TLS_CERT",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="PEM file with the certificate and its chain; the port then speaks TLS alone. Goes with --tls-key.",
+)
+@click.option(
+    "--tls-key",
+    envvar="TLS_KEY",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="PEM file with the certificate's key.",
+)
 @click.option("--cors-origins", envvar="CORS_ORIGINS", default="", help="Origins whose pages may call, by commas.")
 @click.option("--oidc-issuer", envvar="OIDC_ISSUER", default="", help="Trusted OpenID Connect issuers, by commas.")
 @click.option("--oidc-audience", envvar="OIDC_AUDIENCE", default="", help="Audiences their tokens must be for.")
@@ -388,7 +398,7 @@ def token_revoke(service: Service, id_or_token: str) -> None:
 
 @main.group()
 def show() -> None:
-    """Show what is kept of an account or an organization."""
+    """Show what is kept of an account, an organization or an invitation."""
 
 
 @show.command("account")

@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from wsgiref.types import WSGIApplication
 
 from connectrpc.server import ConnectWSGIApplication
 from protobuf import DescService
@@ -185,6 +186,10 @@ def build_edge(service: Service, *, public_url: str = "http://localhost:8080", s
         public_url=public_url,
         sends_mail=sends_mail,
     )
-    faces = {"clerk": clerk_face(parts), "koyeb": koyeb_face(parts), "logto": logto_face(parts)}
-    faces["invitations"] = invitation_page()
+    faces: dict[str, WSGIApplication] = {
+        "clerk": clerk_face(parts),
+        "koyeb": koyeb_face(parts),
+        "logto": logto_face(parts),
+        "invitations": invitation_page(),
+    }
     return Edge(methods, faces, UnimplementedApplication(), service.store.ping)

@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 WORKER_THREADS = 4
 """Threads for each process that run requests. More of them contend for the interpreter's lock."""
 
+WAITING_THREADS = 16
+"""The same where the database is a server: threads that wait for its answers or locks don't contend."""
+
 DRAIN_SECONDS = 10.0
 """How long a stopping server waits for the requests that it has begun."""
 
@@ -92,7 +95,7 @@ class Server(PyvoyServer):
             port=listen.port,
             tls_cert=listen.tls_cert,
             tls_key=listen.tls_key,
-            worker_threads=WORKER_THREADS,
+            worker_threads=WAITING_THREADS if settings.is_postgres else WORKER_THREADS,
             lifespan=False,
             # One of Envoy's own threads is enough for what one interpreter answers.
             additional_envoy_args=["--concurrency", "1"],

@@ -475,7 +475,7 @@ class SqlTransaction(SqlSnapshot, InvitationWrites, OutboxWrites, KeyWrites):
         )
 
     def touch_access_tokens(self, last_used: dict[str, datetime]) -> None:
-        for token_id, moment in last_used.items():
+        for token_id, moment in sorted(last_used.items()):
             self._write(
                 "UPDATE access_tokens SET last_used_at = :moment WHERE id = :id"
                 " AND (last_used_at IS NULL OR last_used_at < :moment)",

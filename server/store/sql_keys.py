@@ -63,7 +63,7 @@ class KeyWrites(Writes, KeyReads):
         return revoked == 1
 
     def touch_backend_keys(self, last_used: dict[str, datetime]) -> None:
-        for key_id, moment in last_used.items():
+        for key_id, moment in sorted(last_used.items()):
             self._write(
                 "UPDATE backend_keys SET last_used_at = :moment WHERE id = :id"
                 " AND (last_used_at IS NULL OR last_used_at < :moment)",

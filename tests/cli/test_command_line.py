@@ -157,6 +157,7 @@ def test_a_short_key_is_refused(url: str) -> None:
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path, url: str) -> None:
+    (tmp_path / "organizations.key").write_text("k" * 32)
     (tmp_path / "organizations.db").write_text("a diary, and not a database, of more than a hundred bytes " * 20)
     assert "can't be opened and written" in _refused(run_program("serve", "--port", "0", "--database-url", url))
 
@@ -201,6 +202,29 @@ def test_the_key_file_is_readable_by_its_owner_alone_and_kept(tmp_path: Path, ur
     assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
     run_program("token", "create", "--email", "bob@example.com", "--database-url", url)
     assert key_file.read_text() == before
+
+
+def test_a_key_file_that_got_lost_is_missed(tmp_path: Path, url: str) -> None:
+    run_program("token", "create", "--email", "ada@example.com", "--database-url", url)
+    (tmp_path / "organizations.key").unlink()
+    assert "organizations.key is missing" in _refused(run_program("serve", "--port", "0", "--database-url", url))
+    assert not (tmp_path / "organizations.key").exists()
+
+
+def test_the_database_is_its_owners_alone(tmp_path: Path, url: str) -> None:
+    run_program("token", "create", "--email", "ada@example.com", "--database-url", url)
+    assert stat.S_IMODE((tmp_path / "organizations.db").stat().st_mode) == 0o600
+
+
+def test_what_would_not_confine_a_token_is_refused(url: str) -> None:
+    for options in (
+        ["--backend", "--name", "crm", "--read-only"],
+        ["--backend", "--name", "crm", "--organization", "x"],
+        ["--backend", "--name", "crm", "--only-organization", "nonsense"],
+        ["--email", "ada@example.com", "--scope", "invitations:read"],
+        ["--email", "ada@example.com", "--only-organization", "x"],
+    ):
+        _refused(run_program("token", "create", *options, "--database-url", url))
 
 
 @pytest.fixture

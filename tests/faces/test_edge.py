@@ -222,3 +222,25 @@ def test_an_idempotency_key_belongs_to_its_caller_and_a_failure_frees_it(stage: 
     assert join("Ada", dead) == "not_found"
     assert join("Ada", other.invite) == join("Bob", other.invite) == "ok"
     assert stage.world.service.organizations.get(stage.world.call("Eve"), other.id).member_count == 3
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("connect-timeout-ms", "abc"),
+        ("connect-timeout-ms", "99999999999"),
+        ("connect-timeout-ms", "-1"),
+        ("connect-protocol-version", "9"),
+        ("grpc-timeout", "zzz"),
+        ("grpc-timeout", "123456789S"),
+    ],
+)
+def test_a_protocol_header_that_breaks_the_rules_is_refused_like_all_else(
+    wire: Wire, protocol: str, header: str, value: str
+) -> None:
+    answer = wire.call(protocol, "GetAccount", headers={header: value})
+    assert (answer.code, answer.reason) == ("invalid_argument", "PROTOCOL_ERROR")
+    assert header in answer.message
+    assert value not in answer.message.replace(header, "")
+    assert answer.headers["x-should-retry"] == "false"

@@ -230,6 +230,14 @@ def test_get_answers_as_post_does(stage: Stage) -> None:
     assert (foreign.status, json.loads(foreign.body)["code"]) == (404, "not_found")
 
 
+@pytest.mark.parametrize("scheme", ["Basic", "Token", "", "Bearer,", "Bearer:", "BearerBearer"])
+def test_a_token_is_taken_as_a_bearers_alone(standing_stage: Stage, scheme: str) -> None:
+    token = standing_stage.token("Ada")
+    for spelled, status in ((scheme, 401), ("bearer", 200), ("BEARER", 200), ("Bearer ", 200)):
+        headers = {"authorization": f"{spelled} {token}"}
+        assert standing_stage.wire.call(CONNECT_JSON, "GetAccount", headers=headers).status == status
+
+
 @pytest.mark.parametrize("http_method", ["PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"])
 def test_other_http_methods_are_refused(stage: Stage, http_method: str) -> None:
     for method in ("GetAccount", "DeleteOrganization"):

@@ -1102,14 +1102,17 @@ def test_the_account_of_an_admin_who_is_deleted_from_an_issuer_leaves_a_name(des
     assert view.invitation.inviter_name == "Member"
 
 
-def test_queued_mails_are_those_of_who_is_to_be_mailed(desk: Desk) -> None:
-    made = desk.invite(send_email=True, link="https://app.example.com/x").invitation
+def test_a_link_of_the_callers_own_leads_to_where_the_operator_allows(desk: Desk) -> None:
+    invitations, link = desk.with_policy(redirect_origins=("https://app.example.com",)), "https://app.example.com/x"
+    made = invitations.create(desk.ada, desk.it.id, desk.new(send_email=True, link=link)).invitation
     with desk.world.service.store.snapshot() as tx:
         (mail,) = tx.mails((MailState.QUEUED,), 10)
-    assert (mail.invitation_id, mail.generation, mail.link) == (made.id, 1, "https://app.example.com/x")
-    for link in ("https://app.example.com/\r\nBcc: x", "https://app.example.com/" + "x" * 2048):
+    assert (mail.invitation_id, mail.generation, mail.link) == (made.id, 1, link)
+    with refused_with(errors.REDIRECT_NOT_ALLOWED):
+        desk.invite("other@example.com", link=link)
+    for wrong in ("https://app.example.com/\r\nBcc: x", "javascript:alert(1)", "https://app.example.com/" + "x" * 2048):
         with refused_with(errors.INVALID_REQUEST):
-            desk.invite("other@example.com", link=link)
+            invitations.create(desk.ada, desk.it.id, desk.new("other@example.com", link=wrong))
 
 
 def test_the_moments_of_an_invitation_come_back_to_the_microsecond(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -100,8 +101,7 @@ def visit(chromium: str, *steps: dict[str, Any], quiet: bool = True, **context: 
     """Do these steps. A refusal makes the browser itself write a line into the console; nothing else may."""
     job = {"chromium": chromium, "context": {"locale": "en-GB", "timezoneId": "UTC"} | context, "steps": list(steps)}
     visited = Visited(**json.loads(_run(program("node"), str(HERE / "answer.js"), cwd=HERE, given=json.dumps(job))))
-    allowed = () if quiet else ("Failed to load resource: ",)
-    assert not [line for line in visited.console if not line.startswith(allowed or "\0")]
+    assert not [line for line in visited.console if quiet or not line.startswith("Failed to load resource: ")]
     return visited
 
 
@@ -141,7 +141,9 @@ def test_the_page_is_only_read(method: str, path: str, persons: People) -> None:
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
-@pytest.mark.parametrize("path", ["/invitations/", "/invitations/x", "/invitations/../pages.py", "/invitations/pages.py"])
+@pytest.mark.parametrize(
+    "path", ["/invitations/", "/invitations/x", "/invitations/pages.py", "/invitations/..%2fedge.py"]
+)
 def test_there_is_nothing_else_below_the_page(path: str, persons: People) -> None:
     answer = persons.http.get(path)
     assert answer.status_code == 404
@@ -169,7 +171,7 @@ def test_the_link_of_a_mail_shows_what_it_leads_to(chromium: str, persons: Peopl
         assert seen["buttons"] == ["Accept", "Decline"]
         assert seen["links"] == []
         assert seen["url"] == f"{service.url}/invitations"
-    assert not [sent for sent in visited.requests if home.token in sent["url"] or "referer" in sent["headers"]]
+    assert not [sent for sent in visited.requests if home.token in sent["url"] or sent["headers"].get("referer")]
     assert home.token not in service.log
     assert home.status() == "PENDING"
 
@@ -204,11 +206,11 @@ def test_a_member_is_told_that_it_was_one_already(chromium: str, persons: People
     asked = {"organizationId": home.organization_id}
     invite = persons.ask(f"{ORGANIZATIONS}/CreateOrganizationInvite", asked, persons.ada)["invite"]
     joined = persons.ask(f"{ORGANIZATIONS}/JoinOrganization", invite, persons.bob)["member"]
-    assert joined
-    # The service's clock is told to the page in whole seconds.
-    wait = {"see": PENDING}
-    visit(chromium, {"open": home.link}, wait, {"reload": True}, wait, enter(persons.bob), {"click": "Accept"},
-          {"see": "You were a member of Acme already."})  # fmt: skip
+    assert joined["userId"]
+    # The page is told the service's time in whole seconds.
+    time.sleep(1)
+    steps = ({"open": home.link}, {"see": PENDING}, enter(persons.bob), {"click": "Accept"})
+    visit(chromium, *steps, {"see": "You were a member of Acme already."})
     assert home.members() == ["Ada", "Bob"]
 
 
@@ -269,7 +271,7 @@ def test_what_can_not_be_opened_is_said_in_the_services_own_sentence(chromium: s
     assert "Acme" not in visited.seen[1]["text"]
 
 
-def test_an_invitation_that_was_revoked_meanwhile_is_refused_with_its_sentence(
+def test_an_answer_without_a_token_that_is_good_is_refused_and_may_be_given_again(
     chromium: str, persons: People
 ) -> None:
     home = invited(persons)
@@ -323,27 +325,25 @@ def test_names_are_shown_as_they_are_and_nothing_in_them_runs(chromium: str, per
 
 
 @pytest.mark.parametrize(
-    ("locale", "language", "heading"),
+    ("locale", "language", "heading", "status"),
     [
-        ("de-AT", "de", "Einladung zu Acme"),
-        ("es-MX", "es", "Invitación a Acme"),
-        ("zh-CN", "zh", "加入 Acme 的邀请"),
-        ("fr-FR", "en", "Invitation to Acme"),
+        ("de-AT", "de", "Einladung zu Acme", "Nichts geschieht"),
+        ("es-MX", "es", "Invitación a Acme", "No ocurre nada"),
+        ("zh-CN", "zh", "加入 Acme 的邀请", "不会发生任何事"),
+        ("fr-FR", "en", "Invitation to Acme", PENDING),
     ],
 )
 def test_the_page_speaks_the_browsers_language_where_it_can(
-    locale: str, language: str, heading: str, chromium: str, persons: People
+    locale: str, language: str, heading: str, status: str, chromium: str, persons: People
 ) -> None:
-    seen = visit(chromium, {"open": invited(persons).link}, {"see": "…"} if False else {"see": ""}, locale=locale)
-    assert (seen.seen[0]["language"], seen.seen[0]["heading"]) == (language, heading)
+    seen = visit(chromium, {"open": invited(persons).link}, {"see": status}, locale=locale).seen[0]
+    assert (seen["language"], seen["heading"]) == (language, heading)
 
 
 def test_the_page_fits_a_small_screen_and_a_dark_one(chromium: str, persons: People) -> None:
     home = invited(persons, "A" * 60)
     steps, small = ({"open": home.link}, {"see": PENDING}), {"width": 360, "height": 640}
-    light, dark = (
-        visit(chromium, *steps, viewport=small, colorScheme=scheme).seen[0] for scheme in ("light", "dark")
-    )
+    light, dark = (visit(chromium, *steps, viewport=small, colorScheme=scheme).seen[0] for scheme in ("light", "dark"))
     assert not light["tooWide"]
     assert not dark["tooWide"]
     assert (light["ground"], dark["ground"]) == ("rgb(255, 255, 255)", "rgb(20, 23, 26)")
