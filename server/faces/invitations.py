@@ -237,7 +237,7 @@ class InvitationServicer(InvitationServiceSync):
             inviter_name=found.inviter_name,
             expires_at=_timestamp(found.expires_at),
             public_metadata=_struct(found.public_metadata),
-            redirect_url=found.redirect_url,
+            redirect_url=self._invitations.redirect_of(found),
         )
 
     def _member(self, member: Member) -> pb.InvitedMember:

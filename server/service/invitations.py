@@ -336,6 +336,11 @@ class Invitations:
             raise ServiceError(EMAIL_NOT_VERIFIED)
         return InvitationFilter(self._clock(), statuses=statuses, email_key=address_key(account.email))
 
+    def redirect_of(self, invitation: Invitation) -> str:
+        """Give where the person goes after answering, as far as the operator still allows it; empty for our page."""
+        url = invitation.redirect_url
+        return url if is_allowed_redirect(url, self._policy.redirect_origins) else ""
+
     # What they share.
 
     def _invite(self, tx: Transaction, call: Call, organization_id: str, new: NewInvitation) -> Invited:
