@@ -16,7 +16,6 @@ from datetime import datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
-from uuid import UUID
 
 import click
 
@@ -26,7 +25,7 @@ from server.domain.address import address_key, is_address
 from server.domain.errors import ServiceError
 from server.domain.organization import Membership, Organization, Role
 from server.domain.secrets import SecretKeys
-from server.faces.spelling import spellings
+from server.faces.spelling import from_any_spelling, spellings
 from server.logs import configure_logs
 from server.main import Service, build_outbox, build_service, invitation_policy, open_store, utc_now
 from server.ports import MailState, MemberFilter, MemberOrder, OutboxMail
@@ -420,11 +419,11 @@ def show_account(service: Service, email_or_id: str, *, as_json: bool) -> None:
 def show_organization(service: Service, organization_id: str, *, as_json: bool) -> None:
     """Show an organization and its first hundred members."""
     with service.store.snapshot() as tx:
-        organization = tx.organization(organization_id)
+        organization = tx.organization(from_any_spelling("organization", organization_id) or "")
         if organization is None:
             raise SettingsError(f"there is no organization with the id {organization_id!r}")
-        page = tx.members(organization_id, MemberFilter(), MemberOrder(), None, 100)
-        link = tx.invite_link(organization_id)
+        page = tx.members(organization.id, MemberFilter(), MemberOrder(), None, 100)
+        link = tx.invite_link(organization.id)
     facts = _organization_facts(organization) | {
         "live_invite_since": link.created_at.isoformat() if link else None,
         "members": [
@@ -441,7 +440,7 @@ def show_organization(service: Service, organization_id: str, *, as_json: bool) 
 def show_invitation(service: Service, invitation_id: str, *, as_json: bool) -> None:
     """Show an invitation; its token can't be shown."""
     with service.store.snapshot() as tx:
-        found = tx.invitation(invitation_id)
+        found = tx.invitation(from_any_spelling("invitation", invitation_id) or "")
     if found is None:
         raise SettingsError(f"there is no invitation with the id {invitation_id!r}")
     facts = {
@@ -536,11 +535,8 @@ def _mail_facts(mail: OutboxMail, address: str) -> dict[str, Any]:
 
 def _accounts(service: Service, email_or_id: str) -> list[Account]:
     with service.store.snapshot() as tx:
-        try:
-            by_id = tx.account(str(UUID(email_or_id)))
-            accounts = [by_id] if by_id else []
-        except ValueError:
-            accounts = list(tx.accounts_by_email(address_key(email_or_id)))
+        by_id = tx.account(from_any_spelling("account", email_or_id) or "")
+        accounts = [by_id] if by_id else list(tx.accounts_by_email(address_key(email_or_id)))
     if not accounts:
         raise SettingsError(f"there is no account with the id or address {email_or_id!r}")
     return accounts

@@ -108,7 +108,7 @@ def migrate_command(database_url: str, *, show: bool, as_json: bool) -> None:
 
 def _show_history(settings: Settings, *, as_json: bool) -> None:
     applied: list[copying.Step] = []
-    if settings.is_postgres or settings.sqlite_path.exists():
+    if settings.is_postgres or os.path.exists(settings.sqlite_path):
         with closing(_end(settings)) as end, copying.plain_errors():
             applied = end.applied()
     steps: list[dict[str, Any]] = [

@@ -120,7 +120,8 @@ def build_outbox(settings: Settings, store: Store, keys: SecretKeys, *, clock: C
         mailer = SmtpMailer(SmtpServer.from_url(settings.smtp_url), sender, templates)
     except MailSetupError as error:
         raise SettingsError(str(error)) from error
-    return Outbox(store, clock, keys, mailer, Links(settings.public_base, settings.allowed_redirects))
+    links = Links(settings.public_base, settings.allowed_redirects)
+    return Outbox(store, clock, keys, mailer, links, KeySealing(keys))
 
 
 def build_service(
@@ -138,7 +139,7 @@ def build_service(
         clock=clock,
         organizations=Organizations(store, clock, ids),
         links=InviteLinks(store, clock, ids, keys),
-        invitations=Invitations(store, clock, ids, keys, policy),
+        invitations=Invitations(store, clock, ids, keys, KeySealing(keys), policy),
         roles=Roles(store, ids),
         administration=Administration(store, clock, ids),
         tokens=AccessTokens(store, clock, ids),

@@ -111,7 +111,7 @@ class MailState(StrEnum):
 class OutboxMail:
     """A mail that is to go out. It names the invitation; text and secrets are made when it is sent.
 
-    `link` is a link of the caller's own to put in the mail; empty for ours.
+    `link` is a link of the caller's own to put in the mail, sealed; empty for ours.
     """
 
     id: str

@@ -133,8 +133,11 @@ class Settings:
                 " make one with: openssl rand -hex 32"
             )
         path = Path(self.secret_key_file) if self.secret_key_file else self.sqlite_path.with_suffix(".key")
-        if not self.secret_key_file and not path.exists():
-            if self.sqlite_path.exists():
+        # In this order: a key file is made before its database, also by a process that starts at the same time. And not
+        # by Path.exists, which raises for a name that is too long.
+        kept = not self.secret_key_file and os.path.exists(self.sqlite_path)
+        if not self.secret_key_file and not os.path.exists(path):
+            if kept:
                 raise SettingsError(
                     f"the key file {path} is missing, and the database was made with one: put it back. Or make another"
                     " with: openssl rand -hex 32; links made before then go on working, but can't be shown again"

@@ -67,8 +67,19 @@ def from_logto_id(text: str) -> str | None:
     return str(uuid.UUID(int=high << 80 | version << 76 | middle << 64 | 0b10 << 62 | low))
 
 
+_PREFIXES = {"account": "user", "organization": "org", "invitation": "orginv"}
+"""How Clerk calls what has a spelling there."""
+
+
+def from_any_spelling(kind: str, text: str) -> str | None:
+    """Read an id of a kind in whatever spelling; None when it is none."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        return from_clerk_id(_PREFIXES[kind], text) or from_logto_id(text)
+
+
 def spellings(kind: str, id_: str) -> dict[str, str]:
     """Give all spellings of an id, by wire; `kind` is `account`, `organization`, `invitation` or `role`."""
-    prefixes = {"account": "user", "organization": "org", "invitation": "orginv"}
     ids = {"gitpod": id_, "koyeb": id_, "logto": logto_id(id_)}
-    return ids | ({"clerk": clerk_id(prefixes[kind], id_)} if kind in prefixes else {})
+    return ids | ({"clerk": clerk_id(_PREFIXES[kind], id_)} if kind in _PREFIXES else {})

@@ -42,12 +42,14 @@ from server.ports import (
     InvitationOrder,
     MailState,
     OutboxMail,
+    Sealing,
     Snapshot,
     Store,
     Transaction,
 )
 from server.service.call import Call, administrator, writing
 from server.service.organizations import admit
+from server.service.outbox import seal_link
 from server.service.paging import page_limit, page_place, page_token
 from server.service.roles import Rights, rights_of
 
@@ -114,12 +116,19 @@ class Invitations:
     """The use cases of invitations."""
 
     def __init__(
-        self, store: Store, clock: Clock, ids: Ids, keys: SecretKeys, policy: InvitationPolicy | None = None
+        self,
+        store: Store,
+        clock: Clock,
+        ids: Ids,
+        keys: SecretKeys,
+        sealing: Sealing,
+        policy: InvitationPolicy | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._ids = ids
         self._keys = keys
+        self._sealing = sealing
         self._policy = policy or InvitationPolicy()
 
     # Administrators.
@@ -448,7 +457,7 @@ class Invitations:
                 state=MailState.QUEUED,
                 attempts=0,
                 error="",
-                link=link,
+                link=seal_link(self._sealing, invitation.id, link),
                 created_at=now,
                 next_attempt_at=now,
                 sent_at=None,

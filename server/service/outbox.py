@@ -6,6 +6,8 @@ leaves claimed is tried again when the lease ends. Text and token are made at se
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import logging
 import random
 import re
@@ -29,6 +31,7 @@ from server.ports import (
     MailServerError,
     MailState,
     OutboxMail,
+    Sealing,
     Snapshot,
     Store,
 )
@@ -96,6 +99,7 @@ class Outbox:
     keys: SecretKeys
     mailer: Mailer
     links: Links
+    sealing: Sealing
     jitter: Callable[[], float] = random.random
     _rests_until: datetime | None = field(default=None, init=False)
 
@@ -189,7 +193,7 @@ class Outbox:
         )
 
     def _link(self, claim: _Claim) -> str:
-        invitation, given = claim.invitation, claim.mail.link
+        invitation, given = claim.invitation, self._given_link(claim.mail)
         if given:
             if not _is_web_link(given):
                 raise MailRefusedError("the link that was given for this mail is no http or https URL")
@@ -202,9 +206,18 @@ class Outbox:
             raise
         return self.links.ours(invitation.redirect_url, token)
 
+    def _given_link(self, mail: OutboxMail) -> str:
+        """Give the link that was given for a mail, which is kept sealed: it may admit, as ours do."""
+        try:
+            return open_link(self.sealing, mail)
+        except ValueError as error:
+            raise MailRefusedError("the key that this mail's link is sealed with is no longer configured") from error
+
     def _not_sent(self, mail: OutboxMail, error: MailError) -> None:
         """Write down why a mail didn't go out, and when it is tried again if it is."""
-        reason = _harmless_reason(error, mail)
+        with contextlib.suppress(MailRefusedError):
+            error = type(error)(str(error).replace(self._given_link(mail) or _NOTHING, "(link)"))
+        reason = _harmless_reason(error)
         for_good = isinstance(error, MailRefusedError) or mail.attempts >= MAX_ATTEMPTS
         facts = {"mail": mail.id, "invitation": mail.invitation_id, "attempts": mail.attempts, "error": reason}
         if for_good:
@@ -221,6 +234,21 @@ class Outbox:
             # Not ours any more when the lease ran out, or a newer mail took its place.
             if tx.update_mail(mail, mail.attempts):
                 tx.set_delivery(mail.invitation_id, mail.generation, delivery, mail.error)
+
+
+_NOTHING = "\0"
+"""What no error quotes."""
+
+
+def seal_link(sealing: Sealing, invitation_id: str, link: str) -> str:
+    """Give a link of the caller's own as the outbox keeps it; empty for none."""
+    return base64.b64encode(sealing.seal(f"outbox-link\0{invitation_id}", link.encode())).decode() if link else ""
+
+
+def open_link(sealing: Sealing, mail: OutboxMail) -> str:
+    """Give the link of a mail back, empty for none; ValueError when the key is gone."""
+    sealed = base64.b64decode(mail.link)
+    return sealing.open(f"outbox-link\0{mail.invitation_id}", sealed).decode() if sealed else ""
 
 
 def list_mails(
@@ -281,10 +309,8 @@ def _is_web_link(link: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and not blank and is_plain_line(link)
 
 
-def _harmless_reason(error: MailError, mail: OutboxMail) -> str:
-    """Give why a mail wasn't sent, on a line. Mail servers like to quote what they refuse: the link doesn't pass."""
+def _harmless_reason(error: MailError) -> str:
+    """Give why a mail wasn't sent, on a line. Mail servers like to quote what they refuse: no token passes."""
     text = _TOKEN.sub("(token)", str(error))
-    if mail.link:
-        text = text.replace(mail.link, "(link)")
     line = "".join(char if is_plain_line(char) else " " for char in text)
     return " ".join(line.split())[:_MAX_ERROR_LENGTH]

@@ -106,8 +106,11 @@ def test_an_account_an_organization_and_their_ids_are_shown(server: RunningServe
     assert account["memberships"] == [
         {"user_id": user_id, "role": "admin", "organization": "Shown", "organization_id": organization_id}
     ]
-    assert show("account", account["ids"]["gitpod"]) == account  # type: ignore[index]
+    for spelling in account["ids"].values():  # type: ignore[attr-defined]
+        assert show("account", spelling) == account
     organization = show("organization", organization_id)
+    for spelling in organization["ids"].values():  # type: ignore[attr-defined]
+        assert show("organization", spelling) == organization
     assert organization["ids"]["gitpod"] == organization_id  # type: ignore[index]
     assert len(organization["ids"]["logto"]) == 21  # type: ignore[index]
     assert organization["members"][0]["user_id"] == user_id  # type: ignore[index]

@@ -51,6 +51,7 @@ def test_a_database_newer_than_the_program_is_refused_by_every_command(
     tmp_path: Path, url: str, command: tuple[str, ...]
 ) -> None:
     SqliteStore(tmp_path / "organizations.db", lambda: datetime.now(UTC)).close()
+    (tmp_path / "organizations.key").write_text("k" * 32)
     with sqlite3.connect(tmp_path / "organizations.db") as newer:
         newer.execute("INSERT INTO schema_migrations VALUES (?, 'from the future', 0)", (len(MIGRATIONS) + 1,))
     newer.close()

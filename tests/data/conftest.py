@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
@@ -13,12 +13,6 @@ from tests.postgres.cluster import Cluster
 _names = count(1)
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    with Cluster(max_wal_size="4GB") as cluster:
-        yield cluster
-
-
 @pytest.fixture
 def fresh_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
     """Give what makes an empty database, named by its engine, and gives its URL."""
@@ -27,7 +21,7 @@ def fresh_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str],
         name = f"fresh_{next(_names)}"
         if engine == "sqlite":
             return f"sqlite:///{tmp_path / name}.db"
-        cluster: Cluster = request.getfixturevalue("cluster")
+        cluster: Cluster = request.getfixturevalue("postgres")
         return cluster.create_database(name)
 
     return fresh

@@ -120,7 +120,7 @@ class TimeTakenBefore(Invitations):
 
     def _at(self, moment: datetime) -> Invitations:
         clock: Clock = lambda: moment  # noqa: E731
-        return Invitations(self._store, clock, self._ids, self._keys, self._policy)
+        return Invitations(self._store, clock, self._ids, self._keys, self._sealing, self._policy)
 
 
 class EachByItself(Invitations):

@@ -14,6 +14,8 @@ from server.mail.message import Sender
 from server.mail.render import Templates
 from server.mail.smtp import SmtpMailer, SmtpServer
 from server.ports import Mailer, MailState, OutboxMail
+from server.sealing import KeySealing
+from server.service.call import Call
 from server.service.invitations import NewInvitation
 from server.service.outbox import Links, Outbox
 from tests.conftest import KEY, World
@@ -39,6 +41,11 @@ class Household:
         new = NewInvitation(email, **more)  # type: ignore[arg-type]
         return self.world.service.invitations.create(self.world.call("Ada"), self.organization.id, new).invitation
 
+    def invite_by_backend(self, email: str, **more: object) -> Invitation:
+        key = self.world.service.backend_keys.issue("mail")[1]
+        new = NewInvitation(email, **more)  # type: ignore[arg-type]
+        return self.world.service.invitations.create(Call(key), self.organization.id, new).invitation
+
     def again(self, invitation: Invitation) -> Invitation:
         """Give the invitation as it is now."""
         return self.world.service.invitations.get(self.world.call("Ada"), invitation.id)
@@ -51,6 +58,7 @@ class Household:
             SecretKeys([KEY]),
             smtp_mailer(mailer) if isinstance(mailer, str) else mailer,
             Links(PUBLIC_URL, ("https://app.example.com",)),
+            KeySealing(SecretKeys([KEY])),
             lambda: jitter,
         )
 

@@ -16,6 +16,7 @@ from server.domain.errors import INVITATION_NOT_FOUND, ServiceError
 from server.domain.invitation import DeliveryState, InvitationStatus
 from server.domain.secrets import INVITATION_TOKEN_PREFIX, SecretKeys
 from server.ports import InvitationMail, MailError, MailRefusedError, MailServerError, MailState
+from server.sealing import KeySealing
 from server.service.call import Call
 from server.service.invitations import NewInvitation
 from server.service.outbox import (
@@ -27,6 +28,7 @@ from server.service.outbox import (
     delay_after,
     list_mails,
     retry_failed,
+    seal_link,
 )
 from server.store.sqlite import SqliteStore
 from tests.conftest import KEY
@@ -115,9 +117,12 @@ def test_a_redirect_that_the_operator_no_longer_allows_leads_to_our_own_page() -
 
 def test_a_link_of_the_callers_own_is_sent_as_it_is(home: Household) -> None:
     mailer = GivenMailer()
-    home.invite("grace@example.com", link="https://elsewhere.example/x?y=z")
+    link = "https://elsewhere.example/x?y=magic"
+    home.invite_by_backend("grace@example.com", link=link)
+    # It is kept sealed: it may admit, as ours do.
+    assert "magic" not in home.mails()[0].link
     home.outbox(mailer).send_due()
-    assert mailer.sent[0].link == "https://elsewhere.example/x?y=z"
+    assert mailer.sent[0].link == link
 
 
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "https:// evil", "evil", "https://[", "data:text/html,x"])
@@ -125,7 +130,8 @@ def test_a_link_that_is_no_web_link_is_never_sent(home: Household, link: str) ->
     with home.world.service.store.transaction() as tx:
         invitation = home.invite("grace@example.com")
         (mail,) = tx.mails((), 10)
-        tx._write("UPDATE outbox SET link = :link WHERE id = :id", link=link, id=mail.id)
+        sealed = seal_link(KeySealing(SecretKeys([KEY])), invitation.id, link)
+        tx._write("UPDATE outbox SET link = :link WHERE id = :id", link=sealed, id=mail.id)
     mailer = GivenMailer()
     assert home.outbox(mailer).send_due() == 0
     assert mailer.sent == []
@@ -334,7 +340,8 @@ def test_a_mail_is_delivered_when_the_mail_server_is_back(home: Household) -> No
 def test_an_invitation_whose_key_is_gone_fails_with_the_reason_and_goes_out_when_it_is_back(home: Household) -> None:
     invitation = home.invite("grace@example.com")
     store, clock, mailer = home.world.service.store, home.world.clock, GivenMailer()
-    stranger = Outbox(store, clock, SecretKeys([b"another key of thirty-two bytes.."]), mailer, Links(PUBLIC_URL))
+    other = SecretKeys([b"another key of thirty-two bytes.."])
+    stranger = Outbox(store, clock, other, mailer, Links(PUBLIC_URL), KeySealing(other))
     assert stranger.send_due() == 0
     assert "key" in home.again(invitation).delivery_error
     assert retry_failed(store, clock) == 1
@@ -346,7 +353,7 @@ def test_what_the_mail_server_quotes_of_a_mail_shows_no_token(
 ) -> None:
     theirs = "https://elsewhere.example/secret"
     own = home.invite("grace@example.com")
-    given = home.invite("alan@example.com", link=theirs)
+    given = home.invite_by_backend("alan@example.com", link=theirs)
     with caplog.at_level(logging.INFO):
         home.outbox(GivenMailer(lambda mail: MailRefusedError(f"554 spam:\r\n {mail.link}\x07 {'x' * 999}"))).send_due()
     shown = [home.again(own).delivery_error, home.again(given).delivery_error]
@@ -405,7 +412,9 @@ def test_two_that_send_at_once_send_each_mail_once(home: Household, tmp_path: Pa
     stores = [SqliteStore(tmp_path / "organizations.db", home.world.clock) for _ in range(4)]
 
     def send(store: SqliteStore) -> None:
-        outbox = Outbox(store, home.world.clock, SecretKeys([KEY]), mailer, Links(PUBLIC_URL))
+        outbox = Outbox(
+            store, home.world.clock, SecretKeys([KEY]), mailer, Links(PUBLIC_URL), KeySealing(SecretKeys([KEY]))
+        )
         start.wait()
         outbox.send_due()
 

@@ -13,6 +13,7 @@ import pytest
 from server.domain.organization import Member
 from server.domain.secrets import SecretKeys
 from server.ports import InvitationMail
+from server.sealing import KeySealing
 from server.service.outbox import Links, Outbox
 from tests.conftest import KEY, World
 from tests.stories.faces import FACES, PUBLIC_URL, Face, Invitation, RefusedError, address
@@ -415,7 +416,8 @@ def test_an_address_gets_ten_mails_in_ten_minutes(face: Face, it: Party, world: 
 @story("address", "delete")
 def test_deleting_invitations_does_not_get_around_the_limit_of_mails(face: Face, it: Party, world: World) -> None:
     postbox = Postbox()
-    outbox = Outbox(world.service.store, world.clock, SecretKeys([KEY]), postbox, Links(PUBLIC_URL))
+    keys = SecretKeys([KEY])
+    outbox = Outbox(world.service.store, world.clock, keys, postbox, Links(PUBLIC_URL), KeySealing(keys))
     for _ in range(10):
         made = face.invite("Ada", it.id, address("Bob"))
         outbox.send_due()

@@ -18,8 +18,10 @@ from server.domain.invitation import DeliveryState, IfPending, Invitation, Invit
 from server.domain.organization import Member, Role
 from server.domain.secrets import SecretKeys
 from server.ports import InvitationFilter, InvitationOrder, MailState
+from server.sealing import KeySealing
 from server.service.call import Call
 from server.service.invitations import InvitationPolicy, Invitations, Invited, NewInvitation
+from server.service.outbox import open_link
 from tests.conftest import KEY, World
 from tests.domain.refusals import attempt, refused_with
 from tests.stories.people import NOBODY, Issuer, Party, call_with, party, read_only, secret_of_user, some_id
@@ -85,7 +87,14 @@ class Desk:
     def with_policy(self, **policy: Any) -> Invitations:
         service = self.world.service
         ids = lambda: str(uuid.uuid4())  # noqa: E731
-        return Invitations(service.store, self.world.clock, ids, SecretKeys([KEY]), InvitationPolicy(**policy))
+        return Invitations(
+            service.store,
+            self.world.clock,
+            ids,
+            SecretKeys([KEY]),
+            KeySealing(SecretKeys([KEY])),
+            InvitationPolicy(**policy),
+        )
 
 
 @pytest.fixture
@@ -571,7 +580,8 @@ def test_after_a_rotation_of_keys_old_tokens_open_and_new_ones_come_from_the_new
     newer = b"a newer key of thirty-two bytes."
     service = desk.world.service
     ids = lambda: str(uuid.uuid4())  # noqa: E731
-    rotated = Invitations(service.store, desk.world.clock, ids, SecretKeys([newer, KEY]))
+    keys = SecretKeys([newer, KEY])
+    rotated = Invitations(service.store, desk.world.clock, ids, keys, KeySealing(keys))
     assert rotated.preview(NOBODY, token=str(first.token)).invitation.id == first.invitation.id
     again = rotated.resend(desk.ada, first.invitation.id, send_email=False)
     assert again.invitation.key_id == SecretKeys([newer]).current_id != first.invitation.key_id
@@ -1107,7 +1117,8 @@ def test_a_link_of_the_callers_own_leads_to_where_the_operator_allows(desk: Desk
     made = invitations.create(desk.ada, desk.it.id, desk.new(send_email=True, link=link)).invitation
     with desk.world.service.store.snapshot() as tx:
         (mail,) = tx.mails((MailState.QUEUED,), 10)
-    assert (mail.invitation_id, mail.generation, mail.link) == (made.id, 1, link)
+    assert (mail.invitation_id, mail.generation) == (made.id, 1)
+    assert open_link(KeySealing(SecretKeys([KEY])), mail) == link
     with refused_with(errors.REDIRECT_NOT_ALLOWED):
         desk.invite("other@example.com", link=link)
     for wrong in ("https://app.example.com/\r\nBcc: x", "javascript:alert(1)", "https://app.example.com/" + "x" * 2048):

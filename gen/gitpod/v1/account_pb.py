@@ -204,7 +204,7 @@ class Account(Message[_AccountFields]):
             repeated gitpod.v1.AccountMembership memberships = 7;
             ```
         joinables:
-            The start of what ListJoinableOrganizations answers, kept for older clients; new ones call that method.
+            Always empty: ask ListJoinableOrganizations.
 
             ```proto
             repeated gitpod.v1.JoinableOrganization joinables = 8;

@@ -51,8 +51,8 @@ class CreateOrganizationRequest(Message[_CreateOrganizationRequestFields]):
             bool join_organization = 2;
             ```
         invite_accounts_with_matching_domain:
-            True to begin with the domain of the caller's e-mail address among the invite domains. It is left out, without an
-            error, where the address isn't verified or is at a provider open to everybody. Default: false.
+            True to begin with the domain of the caller's e-mail address among the invite domains. The address must be verified
+            (EMAIL_NOT_VERIFIED). A domain at which anybody gets an address is left out, without an error.
 
             ```proto
             bool invite_accounts_with_matching_domain = 3;

@@ -496,7 +496,7 @@ class User(Message[_UserFields]):
             string avatar_url = 4;
             ```
         created_at:
-            When the person first came into the organization.
+            When the person came into the organization, the last time where they had left it.
 
             ```proto
             optional google.protobuf.Timestamp created_at = 5;

@@ -102,8 +102,9 @@ class OrganizationServiceServicer:
 
     def CreateOrganization(self, request, context):
         """Makes an organization whose first member, and admin, is the caller. For tokens of an account;
-        ACCOUNT_TOKEN_REQUIRED for one of an organization's user. Names needn't be unique, so a repeat makes another
-        organization: after a lost answer, look at GetAccount first.
+        ACCOUNT_TOKEN_REQUIRED for one of an organization's user, EMAIL_NOT_VERIFIED where the caller's domain shall be let
+        in and their address isn't verified. Names needn't be unique, so a repeat makes another organization: send an
+        Idempotency-Key, or look at GetAccount after a lost answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,8 +138,8 @@ class OrganizationServiceServicer:
         """Makes the caller a member, by a link or by the domain of their e-mail address. For tokens of an account;
         ACCOUNT_TOKEN_REQUIRED for one of an organization's user. By invite_id: anyone who has it; INVITE_NOT_FOUND where
         it is unknown or was replaced, without a difference between the two. By organization_id: who has a verified address
-        at one of the organization's invite domains; ORGANIZATION_NOT_FOUND for others, as where there is no such
-        organization. Safe to repeat: who is a member already gets the same membership, with the role it has. Who left
+        at one of the organization's invite domains; EMAIL_NOT_VERIFIED where the address isn't verified, and
+        ORGANIZATION_NOT_FOUND for others, as where there is no such organization. Safe to repeat: who is a member already gets the same membership, with the role it has. Who left
         before comes back as the same user, with the role of a member.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -147,8 +148,8 @@ class OrganizationServiceServicer:
 
     def LeaveOrganization(self, request, context):
         """Ends a membership: one's own, or, for an admin, that of any member. ADMIN_REQUIRED for a member who names somebody
-        else, LAST_ADMIN for the only admin, USER_NOT_FOUND where no organization of the caller has this user as a member
-        now. The user's access tokens end too. A repeat answers USER_NOT_FOUND and does no harm.
+        else, LAST_ADMIN for the only admin, USER_NOT_FOUND where no organization of the caller has this user. The user's
+        access tokens end too. Safe to repeat: nothing more happens.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
