@@ -47,4 +47,4 @@ check: install ## lint, types, layers, contract and generated code
 
 .PHONY: test
 test: install ## every test, in parallel
-	pytest -n auto
+	pytest -n auto --dist loadscope
