@@ -224,17 +224,9 @@ class PostgresEnd(End):
     _begin_writing = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = 0"
 
     def __init__(self, url: str) -> None:
+        defaults = postgres.DEFAULTS | {"application_name": "organization-service copy"}
         self._connection = psycopg.connect(
-            url,
-            autocommit=True,
-            prepare_threshold=None,
-            row_factory=tuple_row,
-            connect_timeout=postgres.CONNECT_TIMEOUT_SECONDS,
-            client_encoding="utf8",
-            application_name="organization-service copy",
-            keepalives_idle=5,
-            keepalives_interval=2,
-            keepalives_count=3,
+            **(defaults | postgres.parameters(url)), autocommit=True, prepare_threshold=None, row_factory=tuple_row
         )
         info = self._connection.info
         self.name = f"postgresql://{info.host}:{info.port}/{info.dbname}"

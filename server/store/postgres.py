@@ -73,7 +73,7 @@ FRESH_TRIES = 2
 _RETRY_SECONDS = 0.25
 """How often a connection is tried for while the database can't be reached."""
 
-_DEFAULTS: dict[str, Any] = {
+DEFAULTS: dict[str, Any] = {
     "connect_timeout": CONNECT_TIMEOUT_SECONDS,
     "client_encoding": "utf8",
     "application_name": "organization-service",
@@ -105,6 +105,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     until = math.inf
     is_used = False
+    warned = False
+    """Whether the server has warned since this was last set to False."""
 
     def wait(self, gen: PQGen[Value], interval: float = 0.1, timeout: float | None = None) -> Value:
         """Wait for what psycopg has asked of the server."""
@@ -161,6 +163,15 @@ def _translated() -> Iterator[None]:
         raise known from error
 
 
+def _listen(connection: Connection) -> None:
+    """Have a connection note the server's warnings."""
+
+    def note(notice: psycopg.errors.Diagnostic) -> None:
+        connection.warned |= notice.severity_nonlocalized == "WARNING"
+
+    connection.add_notice_handler(note)
+
+
 class PostgresStore(SqlStore):
     """`ports.Store` on the database that a `postgresql://` URL names; several hosts and target_session_attrs too.
 
@@ -172,7 +183,7 @@ class PostgresStore(SqlStore):
     def __init__(self, url: str, clock: Clock, *, connections: int = 16) -> None:
         super().__init__()
         self._clock = clock
-        settings = _DEFAULTS | _parameters(url) | _SESSION
+        settings = DEFAULTS | parameters(url) | _SESSION
         try:
             with Connection.connect(**settings) as connection:
                 migrate(connection, clock)
@@ -182,6 +193,7 @@ class PostgresStore(SqlStore):
         self._room = threading.Semaphore(connections)
         self._pool = ConnectionPool(
             connection_class=Connection,
+            configure=_listen,
             kwargs=settings,
             min_size=1,
             max_size=connections,
@@ -269,6 +281,7 @@ class PostgresStore(SqlStore):
         statements.left()
         connection = statements.connection
         insert = f"INSERT INTO transaction_marks (id, is_work, created_at) VALUES ('{mark}', TRUE, {self._now()})"
+        connection.warned = False
         try:
             connection.execute(f"{insert}; COMMIT".encode())
         except psycopg.Error as error:
@@ -279,6 +292,9 @@ class PostgresStore(SqlStore):
             log.warning("the answer to a commit was lost (%s); looking for its outcome", state or type(error).__name__)
             connection.close()
             return False
+        if connection.warned:
+            # Somebody cancelled the wait for a synchronous standby: it is committed here, and may be nowhere else.
+            raise ServiceError(OUTCOME_UNKNOWN, retry_after_seconds=5.0)
         return True
 
     def _settle(self, mark: uuid.UUID, until: float) -> None:
@@ -367,7 +383,8 @@ class _Statements:
         return left
 
 
-def _parameters(url: str) -> dict[str, Any]:
+def parameters(url: str) -> dict[str, Any]:
+    """Give the parameters of a connection that a URL names; `StoreSetupError` when it can't be read."""
     try:
         return dict(conninfo_to_dict(url))
     except psycopg.ProgrammingError:
@@ -472,7 +489,7 @@ def _create_history(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
             with connection.transaction():
                 for statement in _HISTORY:
                     connection.execute(statement.encode())
-        except (pg.UniqueViolation, pg.DuplicateTable, pg.InternalError_) as error:
+        except (pg.UniqueViolation, pg.DuplicateTable, pg.DuplicateObject, pg.InternalError_) as error:
             # Another server makes it at the same moment, which IF NOT EXISTS doesn't cover.
             log.info("another server is making the schema: %s", type(error).__name__)
             time.sleep(0.1)

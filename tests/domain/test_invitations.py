@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.domain.address import address_domain, is_address, require_address
+from server.domain.address import address_domain, address_key, is_address, require_address
 from server.domain.errors import (
     ADDRESS_INVALID,
     EMAIL_NOT_VERIFIED_FOR_INVITATION,
@@ -28,8 +30,10 @@ from server.domain.invitation import (
     masked_address,
     token_hash,
 )
+from server.domain.redirect import is_allowed_redirect
 from server.domain.secrets import INVITATION_TOKEN_PREFIX as PREFIX
 from server.domain.secrets import SecretKeys
+from server.service.access_tokens import token_hash as access_token_hash
 from tests.domain.refusals import refused_with
 from tests.store.making import an_account, an_invitation, an_organization, fresh_id, moment
 
@@ -117,6 +121,8 @@ def test_a_mailed_token_is_another_for_each_invitation_generation_and_key() -> N
     assert keys.invitation_token(ids[0], 1, key_ids[0]) == SecretKeys([old]).invitation_token(ids[0], 1, key_ids[0])
     assert len({token_hash(token) for token in tokens}) == 12
     assert not any(token_hash(token) in token.encode() for token in tokens)
+    # Nor can one be looked up as an access token, or the other way round.
+    assert not any(token_hash(token) == access_token_hash(token) for token in tokens)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +136,17 @@ def test_a_mailed_token_is_another_for_each_invitation_generation_and_key() -> N
 def test_a_link_has_its_token_behind_the_hash_where_no_server_sees_it(redirect: str, link: str) -> None:
     assert invitation_link("https://our.example", redirect, "T") == link
     assert "T" not in link.partition("#")[0]
+
+
+@given(st.sampled_from(["", "/", "?", "#"]), st.text(st.characters(codec="ascii", min_codepoint=33), max_size=20))
+def test_the_token_stands_behind_the_hash_wherever_a_redirect_leads(mark: str, rest: str) -> None:
+    origin = "https://app.example"
+    redirect = origin + mark + (rest if mark else "")
+    if is_allowed_redirect(redirect, (origin,)):
+        parts = urlsplit(invitation_link("https://our.example", redirect, "TOKEN"))
+        assert parts.fragment.endswith("invitation_token=TOKEN")
+        assert "TOKEN" not in parts._replace(fragment="").geturl().replace(rest, "")
+        assert f"{parts.scheme}://{parts.netloc}" == origin
 
 
 @pytest.mark.parametrize(
@@ -149,6 +166,10 @@ def test_a_masked_address_shows_its_first_letter_and_domain_alone(address: str, 
         "x@xn--bcher-kva.example",
         "用户@例え.テスト",
         "a" * 64 + "@example.com",
+        "a@b.co",
+        "!#$%&'*+/?=^_`{|}~-@example.com",
+        "alice@1and1.example",
+        "a@" + "b" * 63 + ".example",
     ],
 )
 def test_an_address_that_mail_can_carry_is_taken(address: str) -> None:
@@ -191,17 +212,60 @@ def test_an_address_that_mail_can_carry_is_taken(address: str) -> None:
         "ä" * 33 + "@example.com",
         "a@" + "b" * 64 + ".example",
         "a@" + "b." * 130 + "example",
+        "alice @example.com",
+        "alice@ example.com",
+        "alice@\u00a0example.com",
+        "alice@example.com\u3000.",
+        "alice＠bob@example.com",
+        "alice@bob＠example.com",
+        "alice@example-.com",
+        "alice@exam_ple.com",
+        "alice@example.c",
+        "alice@example.123",
+        "alice@[IPv6:::1]",
+        "alice(work)@example.com",
+        "alice\\@example.com",
+        "alice@exam\u200fple.com",
+        "alice@℀.example",
+        "alice@example.com/../",
+        "mailto:alice@example.com",
+        "=?utf-8?q?=0D=0ABcc=3A_eve?=@example.com",
+        "\ud800@example.com",
+        "alice@\ud800.example",
     ],
 )
 def test_what_mail_can_not_carry_safely_is_no_address(address: str) -> None:
-    with refused_with(ADDRESS_INVALID):
+    with refused_with(ADDRESS_INVALID) as refusal:
         require_address(address)
+    assert len(refusal.error.metadata["email"]) <= 254
 
 
-@given(st.text(st.characters(codec="utf-8") | st.sampled_from('@.<>,;\r\n\0 "\\'), max_size=40))
+letters = st.text(
+    st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Zs"), exclude_characters='@"(),:;<>[]\\.'),
+    min_size=1,
+    max_size=20,
+)
+domains = st.sampled_from(["example.com", "Bücher.example", "a.b.c.example", "xn--bcher-kva.example"])
+addresses = st.builds("{}@{}".format, letters, domains).filter(is_address)
+
+
+@given(addresses, letters)
+def test_a_masked_address_is_the_same_for_all_who_share_the_first_letter_and_the_domain(
+    address: str, others: str
+) -> None:
+    domain = address.rpartition("@")[2]
+    assert masked_address(address) == masked_address(f"{address[0]}{others}@{domain}") == f"{address[0]}***@{domain}"
+
+
+@given(
+    st.text(st.characters() | st.sampled_from('@＠.。<>,;\r\n\0 \u3000\u00ad\u2024\u200b"\\'), max_size=40) | addresses
+)
 def test_whatever_is_taken_for_an_address_is_one_line_to_one_mailbox(text: str) -> None:
     if is_address(text):
-        assert text.count("@") == 1
+        assert unicodedata.normalize("NFKC", text).count("@") == 1
+        assert not any(char.isspace() for char in text)
+        assert require_address(text) == text
+        assert address_key(address_key(text)) == address_key(text)
         assert len(text.splitlines()) == 1
         assert not set(text) & set('<>,;:"\\()[] \r\n\0')
         assert "." in address_domain(text)

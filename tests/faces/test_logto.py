@@ -16,16 +16,24 @@ from werkzeug.test import Client
 
 from server.domain.account import Account, Scope
 from server.domain.organization import Role
+from server.domain.secrets import SecretKeys
 from server.faces.spelling import from_logto_id, logto_id
 from server.main import build_edge
 from server.ports import OutboxMail
+from server.sealing import KeySealing
 from server.service.call import Call
 from server.service.invitations import NewInvitation
-from tests.conftest import World
+from server.service.outbox import open_link
+from tests.conftest import KEY, World
 
 MILLISECOND = timedelta(milliseconds=1)
 NO_ONE = "0" * 20 + "1"
 """An id that nothing has, in Logto's spelling."""
+
+
+def given_link(mail: OutboxMail) -> str:
+    """Give the link that was given for a mail, which waits sealed."""
+    return open_link(KeySealing(SecretKeys([KEY])), mail)
 
 
 @dataclass(frozen=True)
@@ -234,7 +242,7 @@ def test_a_payload_sends_a_mail_with_the_callers_link_and_language(wire: Wire) -
     invitation = wire.invited(wire.organization(), messagePayload=payload)
 
     (mail,) = wire.mails()
-    assert mail.link == "https://app.example.com/join?token=abc"
+    assert given_link(mail) == "https://app.example.com/join?token=abc"
     with wire.world.service.store.snapshot() as tx:
         kept = tx.invitation(from_logto_id(invitation["id"]) or "")
     assert kept is not None
@@ -263,7 +271,7 @@ def test_sending_again_changes_nothing_that_is_shown_and_mails_the_new_link(wire
 
     assert (sent.status, sent.body) == (204, None)
     assert wire("GET", path).body == invitation
-    assert [mail.link for mail in wire.mails()] == ["https://app.example.com/again"]
+    assert [given_link(mail) for mail in wire.mails()] == ["https://app.example.com/again"]
 
 
 @pytest.mark.parametrize("payload", [[], {"link": "no link"}, {"link": None}, {"locale": 1}])

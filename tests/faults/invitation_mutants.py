@@ -174,7 +174,9 @@ class NoPendingIndexStore(AnsweredBeforeCommitStore):
 def invitations_with(store: SqliteStore, invitations: type[Invitations]) -> Service:
     """Give the use cases with a mutant of invitations in their place."""
     service = build_service(store, KEYS)
-    return replace(service, invitations=invitations(store, utc_now, service.invitations._ids, KEYS))
+    return replace(
+        service, invitations=invitations(store, utc_now, service.invitations._ids, KEYS, service.invitations._sealing)
+    )
 
 
 # Idempotency keys.

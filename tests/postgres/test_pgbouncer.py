@@ -91,7 +91,12 @@ class Bouncer:
         """Stop at once, throwing clients out."""
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.wait(30)
+            try:
+                self._process.wait(15)
+            except subprocess.TimeoutExpired:
+                # It waits for clients that we threw out; what is asked of it here is to be gone.
+                self._process.kill()
+                self._process.wait(15)
             self._process = None
 
     def url(self, database: str) -> str:
