@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
+from threading import Thread
 from typing import Any, Protocol
 
 import pytest
@@ -560,6 +561,41 @@ def test_the_checks_find_nothing_wrong_with_the_service_as_it_is(sound: Door, na
 def test_the_checks_of_expiry_and_batches_find_nothing_wrong_either(sound: Door) -> None:
     assert small_expiry(sound) == []
     assert small_batches(sound) == []
+
+
+LOST = {
+    "accept": "INVITATION_ALREADY_ACCEPTED",
+    "decline": "INVITATION_DECLINED",
+    "revoke": "INVITATION_REVOKED",
+    "remove": "INVITATION_NOT_FOUND",
+    "delete the organization": "INVITATION_NOT_FOUND",
+}
+
+
+@pytest.mark.parametrize("first", [*LOST, "resend"])
+def test_whoever_waited_while_another_made_a_move_acts_on_what_is_there_then(sound: Door, first: str) -> None:
+    """Those who wait have found the invitation already, by the token that was good then."""
+    made = sound.invite("admin", sound.make_organization("admin"), "addressee@example.com")
+    if first == "resend":
+        wanted = {"accept": "INVITATION_NOT_FOUND", "decline": "INVITATION_NOT_FOUND", "resend": ""}
+    else:
+        wanted = dict.fromkeys(["accept", "accept as addressee", "decline", "revoke", "resend"], LOST[first])
+    people = {what: "admin" if what in ADMINS_MOVES else "addressee" for what in wanted} | {"accept": "somebody"}
+    sound.prepare([*people.values(), "first"])
+    said: list[Said] = []
+    waiting = [Thread(target=make_move, args=(sound, what, people[what], made, said)) for what in wanted]
+    with sound.beside.store.transaction() as tx:
+        tx.lock_organization(made.organization)
+        for thread in waiting:
+            thread.start()
+        time.sleep(0.2)
+        content, _ = MOVES[first](sound, "admin" if first in ADMINS_MOVES else "first", made)
+        assert content is not None
+    for thread in waiting:
+        thread.join()
+    # Who repeats what was done already is told so, and changes nothing.
+    repeated = {first} & {"decline", "revoke"}
+    assert {s.what: s.reason for s in said} == wanted | dict.fromkeys(repeated, "")
 
 
 Check = Callable[[Door], list[str]]

@@ -329,7 +329,8 @@ ROWS = (
     """
     INSERT INTO outbox (id, organization_id, invitation_id, generation, email_key, state, attempts, error, link,
         created_at, next_attempt_at)
-    SELECT 'm' || n, 'o' || n, 'i' || n, 1, 'e' || n, 'sent', 1, '', '', n, n FROM generate_series(1, 3000) n
+    SELECT 'm' || n, 'o' || n, 'i' || n, 1, 'e' || n, 'sent', 1, '', '', 2000000000000000 + n, n
+    FROM generate_series(1, 3000) n
     """,
     "ANALYZE organizations, members, outbox",
 )
