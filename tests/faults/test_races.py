@@ -53,8 +53,13 @@ def sound(tmp_path: Path) -> Iterator[ServiceDoor]:
     store.close()
 
 
-def _joins(door: ServiceDoor) -> list[str]:
-    return race_join_and_regenerate(door, admins=2, joiners=10, rounds=15, seed=7)
+def _joins(door: ServiceDoor, seed: int = 7) -> list[str]:
+    return race_join_and_regenerate(door, admins=2, joiners=10, rounds=15, seed=seed)
+
+
+def _caught(door: ServiceDoor) -> bool:
+    """Whether the checks find something wrong in one of some races; a single one may go well by luck."""
+    return any(_joins(door, seed) for seed in range(10))
 
 
 def test_the_checks_find_nothing_wrong_with_the_use_cases_as_they_are(sound: ServiceDoor) -> None:
@@ -76,7 +81,7 @@ def test_the_checks_catch_a_service_whose_links_lack_a_safeguard(
     path = tmp_path / "organizations.db"
     store = store_class(path) if store_class is NoPrimaryKeyStore else store_class(path, utc_now)  # type: ignore[call-arg]
     try:
-        assert _joins(ServiceDoor(service_with(store, organizations))) != []
+        assert _caught(ServiceDoor(service_with(store, organizations)))
     finally:
         store.close()
 
@@ -84,6 +89,7 @@ def test_the_checks_catch_a_service_whose_links_lack_a_safeguard(
 def test_the_checks_catch_a_service_that_counts_admins_before_the_transaction(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "organizations.db", utc_now)
     try:
-        assert race_last_admins(ServiceDoor(service_with(store, AdminsCountedBefore)), rounds=30, seed=7) != []
+        door = ServiceDoor(service_with(store, AdminsCountedBefore))
+        assert any(race_last_admins(door, rounds=30, seed=seed) for seed in range(5))
     finally:
         store.close()
