@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -114,9 +113,7 @@ class TimeTakenBefore(Invitations):
     """Takes the time when a call begins, and not when its turn has come."""
 
     def accept(self, call: Call, *, token: str = "", invitation_id: str = "") -> tuple[InvitationView, Member]:
-        began = self._clock()
-        time.sleep(random.uniform(0, 50 * _PAUSE_SECONDS))
-        return self._at(began).accept(call, token=token, invitation_id=invitation_id)
+        return self._at(self._clock()).accept(call, token=token, invitation_id=invitation_id)
 
     def _at(self, moment: datetime) -> Invitations:
         clock: Clock = lambda: moment  # noqa: E731

@@ -598,6 +598,27 @@ def test_whoever_waited_while_another_made_a_move_acts_on_what_is_there_then(sou
     assert {s.what: s.reason for s in said} == wanted | dict.fromkeys(repeated, "")
 
 
+def waited_past_the_end(door: Door) -> list[str]:
+    """Let somebody accept in time and wait for others until it is too late; give what went wrong."""
+    made = door.invite("admin", door.make_organization("admin"), "guest@example.com")
+    door.prepare(["guest"])
+    expires_at = door.end_soon([made], 0.5)
+    said: list[Said] = []
+    waiting = Thread(target=make_move, args=(door, "accept", "guest", made, said))
+    with door.beside.store.transaction() as tx:
+        tx.lock_organization(made.organization)
+        waiting.start()
+        time.sleep(max(0.0, (expires_at - datetime.now(UTC)).total_seconds()) + 0.01)
+    waiting.join()
+    assert said[0].began < expires_at.timestamp() <= said[0].ended
+    found = said[0].reason, door.state(made), door.members("guest", made.organization)
+    return [] if found == ("INVITATION_EXPIRED", "EXPIRED", None) else [f"who waited past the end found {found}"]
+
+
+def test_whoever_waited_past_the_end_came_too_late(sound: Door) -> None:
+    assert waited_past_the_end(sound) == []
+
+
 Check = Callable[[Door], list[str]]
 
 
@@ -614,7 +635,7 @@ Check = Callable[[Door], list[str]]
             ("the membership before the state", GrantedBefore, SqliteStore, partial(small_race, name="accept")),
             ("a token looked up before", TokenLookedUpBefore, SqliteStore, partial(small_race, name="resend")),
             ("each write by itself", Invitations, AnsweredBeforeCommitStore, partial(small_race, name="delete")),
-            ("a time taken before", TimeTakenBefore, SqliteStore, small_expiry),
+            ("a time taken before", TimeTakenBefore, SqliteStore, waited_past_the_end),
             ("no index of pending ones", Invitations, NoPendingIndexStore, small_batches),
             ("a batch of single transactions", EachByItself, SqliteStore, small_batches),
         )
