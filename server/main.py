@@ -21,7 +21,6 @@ from server.domain.secrets import SecretKeys
 from server.edge import Edge
 from server.faces.clerk import clerk_face
 from server.faces.connect import CODECS, READ_MAX_BYTES, Boundary, interceptors
-from server.faces.exchange import current_exchange
 from server.faces.gitpod import AccountServicer, IdentityServicer, OrganizationServicer, QueryPaging, UserServicer
 from server.faces.health import Health
 from server.faces.invitations import InvitationServicer
@@ -149,13 +148,9 @@ def build_service(
     )
 
 
-def _query() -> str:
-    return current_exchange.get().query
-
-
 def build_edge(service: Service, *, public_url: str = "http://localhost:8080", sends_mail: bool = False) -> Edge:
     """Give the WSGI application that speaks for the use cases on every wire."""
-    around = tuple(interceptors(service.authentication, service.idempotency, QueryPaging(_query), reads=READS))
+    around = tuple(interceptors(service.authentication, service.idempotency, QueryPaging(), reads=READS))
     options: dict[str, Any] = {"interceptors": around, "codecs": CODECS, "read_max_bytes": READ_MAX_BYTES}
     health = Health(service.store.ping, frozenset(desc.type_name for desc in REFLECTED if desc is not Health.desc()))
     applications: dict[DescService, ConnectWSGIApplication] = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -18,6 +19,10 @@ class Role(StrEnum):
 
     ADMIN = "admin"
     MEMBER = "member"
+
+    def together_with(self, other: Role) -> Role:
+        """Give what the two amount to for who has both."""
+        return Role.ADMIN if Role.ADMIN in (self, other) else Role.MEMBER
 
 
 class MemberStatus(StrEnum):
@@ -81,6 +86,22 @@ class Member:
         """Refuse who isn't an admin (`ADMIN_REQUIRED`)."""
         if not self.is_admin:
             raise ServiceError(ADMIN_REQUIRED)
+
+    def granted(
+        self,
+        role: Role,
+        named_roles: Iterable[str],
+        public_metadata: dict[str, Any],
+        private_metadata: dict[str, Any],
+    ) -> Member:
+        """Give the member with these in addition: nothing that it has goes, save for metadata keys given anew."""
+        return replace(
+            self,
+            role=self.role.together_with(role),
+            named_roles=tuple(dict.fromkeys((*self.named_roles, *named_roles))),
+            public_metadata=self.public_metadata | public_metadata,
+            private_metadata=self.private_metadata | private_metadata,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ import secrets
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -51,7 +51,7 @@ from server.domain.organization import Member, Organization, Role
 from server.domain.text import is_plain_line
 from server.faces.connect import bearer_token
 from server.faces.exchange import current_exchange
-from server.faces.rest import Answer, Handler, Parts, Request, RestFace, Route
+from server.faces.rest import Answer, Handler, Parts, Request, RestFace, Route, epoch_millis
 from server.faces.spelling import clerk_id, from_clerk_id
 from server.ports import InvitationFilter, InvitationOrder
 from server.service.call import Call
@@ -64,7 +64,6 @@ MAX_LIMIT = 500
 _MAX_NUMBER = (1 << 31) - 1
 _MAX_SEARCH = 256
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _BUILT_IN = {f"org:{role.value}": role.value for role in Role}
 _STATUSES = {
@@ -339,10 +338,6 @@ def _member_of(request: Request) -> tuple[str, str]:
 # Spelling.
 
 
-def _millis(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
-
-
 def _names(name: str) -> dict[str, str | None]:
     first, _, last = name.partition(" ")
     return {"first_name": first or None, "last_name": last or None}
@@ -374,8 +369,8 @@ def _organization(organization: Organization) -> dict[str, Any]:
         "public_metadata": details.get("public_metadata", {}),
         "private_metadata": details.get("private_metadata", {}),
         "created_by": clerk_id("user", creator) if creator else None,
-        "created_at": _millis(organization.created_at),
-        "updated_at": _millis(organization.updated_at),
+        "created_at": epoch_millis(organization.created_at),
+        "updated_at": epoch_millis(organization.updated_at),
     }
 
 
@@ -441,9 +436,9 @@ class _Spelling:
             "public_metadata": found.public_metadata,
             "private_metadata": found.private_metadata,
             "url": self._url(found),
-            "expires_at": _millis(found.expires_at),
-            "created_at": _millis(found.created_at),
-            "updated_at": _millis(found.updated_at),
+            "expires_at": epoch_millis(found.expires_at),
+            "created_at": epoch_millis(found.created_at),
+            "updated_at": epoch_millis(found.updated_at),
         }
 
     def invited(self, invited: Invited) -> dict[str, Any]:
@@ -472,8 +467,8 @@ class _Spelling:
                 "image_url": member.avatar_url,
                 "has_image": bool(member.avatar_url),
             },
-            "created_at": _millis(member.joined_at),
-            "updated_at": _millis(member.joined_at),
+            "created_at": epoch_millis(member.joined_at),
+            "updated_at": epoch_millis(member.joined_at),
         }
 
 

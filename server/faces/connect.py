@@ -102,6 +102,16 @@ def bearer_token(authorization: str) -> str:
     return token.strip()
 
 
+def refuse(error: Exception) -> ServiceError:
+    """Give the refusal that an error means, written down for the edge; what nobody foresaw is logged."""
+    refusal = refusal_of(error, read_max_bytes=READ_MAX_BYTES)
+    exchange = current_exchange.get()
+    exchange.refused(refusal)
+    if refusal is not error and exchange.code == "internal":
+        log.error("request failed", exc_info=error, extra={"request_id": exchange.request_id})
+    return refusal
+
+
 class Boundary:
     """Outermost: turns whatever goes wrong, reading included, into a refusal of the catalog."""
 
@@ -110,14 +120,8 @@ class Boundary:
 
     def on_end_sync(self, _token: None, _ctx: RequestContext[Any, Any], error: Exception | None, /) -> None:
         """Replace the error of a call by what callers may know of it."""
-        if error is None:
-            return
-        refusal = refusal_of(error, read_max_bytes=READ_MAX_BYTES)
-        exchange = current_exchange.get()
-        exchange.refused(refusal)
-        if refusal is not error and exchange.code == "internal":
-            log.error("request failed", exc_info=error, extra={"request_id": exchange.request_id})
-        raise connect_error(refusal) from error
+        if error is not None:
+            raise connect_error(refuse(error)) from error
 
 
 _SENTENCES = {"enum.not_in": "must be given, as a value other than UNSPECIFIED"}

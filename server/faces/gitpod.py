@@ -26,6 +26,7 @@ from server.domain.address import address_domain, address_key, fold, is_public_e
 from server.domain.errors import invalid_field
 from server.domain.organization import Member, Membership, MemberStatus, Organization, Role
 from server.faces.connect import current_call
+from server.faces.exchange import current_exchange
 from server.ports import MemberFilter, MemberOrder
 from server.service.access_tokens import AccessTokens
 from server.service.invite_links import InviteLinks
@@ -128,14 +129,11 @@ def _next(token: str) -> pagination_pb.PaginationResponse:
 class QueryPaging:
     """Reads `?token=` and `?pageSize=` of a POST, where Gitpod's JSON SDK puts them, into the message."""
 
-    def __init__(self, query: Callable[[], str]) -> None:
-        self._query = query
-
     def intercept_unary_sync(
         self, call_next: Callable[[REQUEST, Context], RESPONSE], request: REQUEST, ctx: Context, /
     ) -> RESPONSE:
         """Let what stands in the query override what stands in the body."""
-        query = self._query()
+        query = current_exchange.get().query
         if query and ctx.http_method == "POST" and hasattr(request, "pagination"):
             self._fold(request, parse_qs(query))
         return call_next(request, ctx)

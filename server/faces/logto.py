@@ -22,7 +22,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -53,7 +53,7 @@ from server.domain.invitation import Invitation, InvitationStatus, NamedRole
 from server.domain.metadata import MAX_METADATA_BYTES, require_metadata
 from server.domain.organization import Organization, Role
 from server.domain.text import is_plain_line
-from server.faces.rest import Answer, Parts, Request, RestFace, Route
+from server.faces.rest import Answer, Parts, Request, RestFace, Route, epoch_millis, from_epoch_millis
 from server.faces.spelling import from_logto_id, logto_id
 from server.ports import InvitationFilter
 from server.service.invitations import NewInvitation
@@ -217,7 +217,7 @@ class _Logto:
 
     def create_organization_invitation(self, request: Request) -> Answer:
         body = _read(request.body, _INVITATION)
-        if body["expiresAt"] <= _millis(self._now()):
+        if body["expiresAt"] <= epoch_millis(self._now()):
             raise ServiceError(_EXPIRY_PAST)
         payload, inviter = body.get("messagePayload", False), body.get("inviterId")
         if payload is not False:
@@ -225,7 +225,7 @@ class _Logto:
         new = NewInvitation(
             body["invitee"],
             roles=_role_ids(body.get("organizationRoleIds", ())),
-            expires_at=_EPOCH + timedelta(milliseconds=body["expiresAt"]),
+            expires_at=from_epoch_millis(body["expiresAt"]),
             send_email=payload is not False,
             link=payload.get("link", "") if payload else "",
             locale=payload.get("locale", "") if payload else "",
@@ -491,7 +491,6 @@ def _is_branding(value: Any) -> bool:
     )
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MILLIS = 253402300799999
 """The last millisecond of the year 9999."""
 
@@ -596,10 +595,6 @@ AnyRole = NamedRole | Role
 _NOTHING = Answer(None, 204)
 
 
-def _millis(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
-
-
 def _spelled(id_: str | None) -> str | None:
     return None if id_ is None else logto_id(id_)
 
@@ -641,9 +636,9 @@ def _invitation(invitation: Invitation, known: Mapping[str, NamedRole], now: dat
         "acceptedUserId": _spelled(invitation.accepted_account_id),
         "organizationId": logto_id(invitation.organization_id),
         "status": _STATUSES[invitation.status_at(now)],
-        "createdAt": _millis(invitation.created_at),
-        "updatedAt": _millis(invitation.updated_at),
-        "expiresAt": _millis(invitation.expires_at),
+        "createdAt": epoch_millis(invitation.created_at),
+        "updatedAt": epoch_millis(invitation.updated_at),
+        "expiresAt": epoch_millis(invitation.expires_at),
         "organizationRoles": [{"id": _role_id(role), "name": _role_name(role)} for role in roles],
     }
 
@@ -657,5 +652,5 @@ def _organization(organization: Organization) -> dict[str, Any]:
         "customData": organization.details.get("custom_data", {}),
         "isMfaRequired": False,
         "branding": organization.details.get("branding", {}),
-        "createdAt": _millis(organization.created_at),
+        "createdAt": epoch_millis(organization.created_at),
     }

@@ -6,11 +6,11 @@ A face gives its routes and a `Speaker`, which says how its original writes erro
 from __future__ import annotations
 
 import json
-import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from werkzeug.datastructures import MultiDict
@@ -19,11 +19,8 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request as HttpRequest
 from werkzeug.wrappers import Response as HttpResponse
 
-from server.domain.account import BackendKey, Caller
 from server.domain.errors import MALFORMED_REQUEST, METHOD_NOT_IMPLEMENTED, REQUEST_TOO_LARGE, ServiceError
-from server.faces.connect import LONGEST_CALL_SECONDS, READ_MAX_BYTES
-from server.faces.errors import refusal_of
-from server.faces.exchange import current_exchange
+from server.faces.connect import LONGEST_CALL_SECONDS, READ_MAX_BYTES, Callers, refuse
 from server.ports import Clock
 from server.service.access_tokens import AccessTokens
 from server.service.administration import Administration
@@ -36,11 +33,11 @@ from server.service.roles import Roles
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-log = logging.getLogger(__name__)
-
 MAX_DEPTH = 100
 """How deep a body may be nested."""
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _READING = frozenset({"GET", "HEAD"})
 
 
@@ -79,14 +76,6 @@ class Route:
     def operation(self) -> str:
         """Name of the operation, by which a speaker may tell errors apart."""
         return getattr(self.handler, "__name__", self.path)
-
-
-class Callers(Protocol):
-    """Finds who holds a token (`service.authentication.Authentication`)."""
-
-    def who(self, token: str, deadline: float | None = None) -> Caller | BackendKey:
-        """Give who calls, or refuse."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +133,7 @@ class RestFace:
             operation = route.operation
             answer = self._answer(http, route, path)
         except Exception as error:  # noqa: BLE001 # whatever goes wrong, callers get what they may know
-            answer = self._refused(error, operation)
+            answer = self._speaker.refuse(refuse(error), operation)
         body = b"" if answer.body is None else json.dumps(answer.body, ensure_ascii=False).encode()
         response = HttpResponse(body, answer.status, {"cache-control": "no-store", **answer.headers})
         if answer.body is not None:
@@ -177,13 +166,15 @@ class RestFace:
         )
         return _unpack(packed)
 
-    def _refused(self, error: Exception, operation: str) -> Answer:
-        refusal = refusal_of(error, read_max_bytes=READ_MAX_BYTES)
-        exchange = current_exchange.get()
-        exchange.refused(refusal)
-        if exchange.code == "internal":
-            log.error("request failed", exc_info=error, extra={"request_id": exchange.request_id})
-        return self._speaker.refuse(refusal, operation)
+
+def epoch_millis(moment: datetime) -> int:
+    """Give a moment as milliseconds since 1970, as JSON holds it for Clerk and Logto."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def from_epoch_millis(millis: int) -> datetime:
+    """Read milliseconds since 1970."""
+    return _EPOCH + millis * _MILLISECOND
 
 
 def _content(http: HttpRequest) -> bytes:

@@ -12,14 +12,13 @@ from server.domain.errors import (
     ACCOUNT_NOT_FOUND,
     ALREADY_MEMBER,
     ORGANIZATION_NOT_FOUND,
-    USER_NOT_FOUND,
     ServiceError,
 )
 from server.domain.metadata import require_metadata
-from server.domain.organization import Member, MemberStatus, Organization, Role, merged, organization_name
+from server.domain.organization import Member, Organization, Role, merged, organization_name
 from server.ports import Clock, Ids, Snapshot, Store, Transaction
 from server.service.call import Call, writing
-from server.service.organizations import admit, keep_an_admin
+from server.service.organizations import active_member, admit, end_membership, keep_an_admin
 from server.service.roles import rights_of
 
 
@@ -139,13 +138,7 @@ class Administration:
             if once and known is not None and known.is_active:
                 raise ServiceError(ALREADY_MEMBER, {"email": account.email})
             member = admit(tx, organization, account, rights.role, ids=self.ids, clock=self.clock)
-            granted = replace(
-                member,
-                role=Role.ADMIN if Role.ADMIN in (member.role, rights.role) else Role.MEMBER,
-                named_roles=tuple(dict.fromkeys((*member.named_roles, *rights.named_roles))),
-                public_metadata=member.public_metadata | (public_metadata or {}),
-                private_metadata=member.private_metadata | (private_metadata or {}),
-            )
+            granted = member.granted(rights.role, rights.named_roles, public_metadata or {}, private_metadata or {})
             _put(tx, granted)
             return granted
 
@@ -209,9 +202,7 @@ class Administration:
         with writing(self.store, call) as tx:
             _locked(tx, key, organization_id)
             member = _member(tx, organization_id, account_id)
-            keep_an_admin(tx, member)
-            tx.put_member(replace(member, status=MemberStatus.LEFT, role=Role.MEMBER, named_roles=()))
-            tx.revoke_user_access_tokens(member.user_id, self.clock())
+            end_membership(tx, member, clock=self.clock)
             return member
 
 
@@ -249,7 +240,4 @@ def _account(tx: Snapshot, account_id: str) -> Account:
 
 
 def _member(tx: Snapshot, organization_id: str, account_id: str) -> Member:
-    member = tx.member(organization_id, account_id)
-    if member is None or not member.is_active:
-        raise ServiceError(USER_NOT_FOUND)
-    return member
+    return active_member(tx.member(organization_id, account_id), organization_id)

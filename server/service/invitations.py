@@ -31,7 +31,7 @@ from server.domain.invitation import (
     token_hash,
 )
 from server.domain.metadata import require_metadata
-from server.domain.organization import Member, MemberStatus, Organization, Role
+from server.domain.organization import Member, Organization
 from server.domain.redirect import is_allowed_redirect
 from server.domain.secrets import SecretKeys
 from server.domain.text import is_plain_line
@@ -575,22 +575,17 @@ class Invitations:
                 responded_at=now,
                 accepted_account_id=account.id,
             )
-            known = self._grant(tx, found, account, known)
+            known = self._grant(tx, found, account)
         assert known is not None  # noqa: S101 # granted, or found to be a member
         return self._views(tx, [found])[0], known
 
-    def _grant(self, tx: Transaction, invitation: Invitation, account: Account, known: Member | None) -> Member:
+    def _grant(self, tx: Transaction, invitation: Invitation, account: Account) -> Member:
         """Make the account a member with what the invitation gives; a member keeps what it has besides."""
         organization = tx.organization(invitation.organization_id)
         assert organization is not None  # noqa: S101 # it is locked, and the invitation refers to it
-        active = known if known is not None and known.status is MemberStatus.ACTIVE else None
-        member = active or admit(tx, organization, account, invitation.role, ids=self._ids, clock=self._clock)
-        granted = replace(
-            member,
-            role=Role.ADMIN if Role.ADMIN in (member.role, invitation.role) else Role.MEMBER,
-            named_roles=tuple(dict.fromkeys((*member.named_roles, *invitation.named_roles))),
-            public_metadata=member.public_metadata | invitation.public_metadata,
-            private_metadata=member.private_metadata | invitation.private_metadata,
+        member = admit(tx, organization, account, invitation.role, ids=self._ids, clock=self._clock)
+        granted = member.granted(
+            invitation.role, invitation.named_roles, invitation.public_metadata, invitation.private_metadata
         )
         tx.put_member(granted)
         return granted

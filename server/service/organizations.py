@@ -149,16 +149,14 @@ class Organizations:
                 _require_shared_organization(tx, call, member).require_admin()
             if not member.is_active:
                 return
-            keep_an_admin(tx, member)
-            tx.put_member(replace(member, status=MemberStatus.LEFT, role=Role.MEMBER))
-            tx.revoke_user_access_tokens(user_id, self._clock())
+            end_membership(tx, member, clock=self._clock)
 
     def set_role(self, call: Call, organization_id: str, user_id: str, role: Role) -> None:
         """Give a member a role, as an admin."""
         with writing(self._store, call) as tx:
             tx.lock_organization(organization_id)
             caller_admin(tx, call, organization_id)
-            member = _active(tx.member_by_user_id(user_id), organization_id)
+            member = active_member(tx.member_by_user_id(user_id), organization_id)
             if role is not Role.ADMIN:
                 keep_an_admin(tx, member)
             tx.put_member(replace(member, role=role))
@@ -291,6 +289,16 @@ def admit(
     return member
 
 
+def end_membership(tx: Transaction, member: Member, *, clock: Clock) -> None:
+    """End an active membership, under the organization's lock: its roles and access tokens end with it.
+
+    `LAST_ADMIN` for the only admin.
+    """
+    keep_an_admin(tx, member)
+    tx.put_member(replace(member, status=MemberStatus.LEFT, role=Role.MEMBER, named_roles=()))
+    tx.revoke_user_access_tokens(member.user_id, clock())
+
+
 def _existing(organization: Organization | None) -> Organization:
     if organization is None:
         raise ServiceError(ORGANIZATION_NOT_FOUND)
@@ -307,7 +315,8 @@ def _require_shared_organization(tx: Snapshot, call: Call, member: Member) -> Me
         raise
 
 
-def _active(member: Member | None, organization_id: str) -> Member:
+def active_member(member: Member | None, organization_id: str) -> Member:
+    """Give a member of the organization that was looked up; `USER_NOT_FOUND` when it isn't one now."""
     if member is None or not member.is_active or member.organization_id != organization_id:
         raise ServiceError(USER_NOT_FOUND)
     return member

@@ -40,7 +40,7 @@ def rights_of(tx: Snapshot, roles: Sequence[str]) -> Rights:
             ids.append(named[role].id)
         else:
             raise ServiceError(ROLE_NOT_FOUND, {"role": role[:64]})
-        rights = Role.ADMIN if Role.ADMIN in (rights, given) else Role.MEMBER
+        rights = rights.together_with(given)
     return Rights(rights, tuple(dict.fromkeys(ids)))
 
 
