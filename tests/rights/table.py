@@ -1,0 +1,104 @@
+"""Who may what: every operation of every face, and what each kind of caller is answered.
+
+The table itself is table.txt. The tests of this folder try every cell of it, and docs/who-may-what.md is printed from
+it (`tools/rights_page.py`). An operation that isn't in the table fails the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.domain import errors
+from server.domain.account import Scope
+from server.domain.errors import Reason
+
+CALLERS: Mapping[str, str] = {
+    "nobody": "no credentials",
+    "wrong": "a token that is unknown, expired or revoked",
+    "stranger": "a token of an account that isn't a member of the organization",
+    "member": "a token of a member's account",
+    "admin": "a token of an admin's account, or an admin's session in a browser",
+    "reader": "a token of an admin's account that may only read",
+    "member token": "a token of a member's user in this organization",
+    "admin token": "a token of an admin's user in this organization",
+    "elsewhere": "a token of the admin's user in another organization",
+    "key": "a backend key that reaches every organization, with all scopes",
+    "key elsewhere": "a backend key that reaches another organization, with all scopes",
+}
+"""The columns, in order."""
+
+WORDS: Mapping[str, Reason | None] = {
+    "yes": None,
+    "who": errors.CREDENTIALS_MISSING,
+    "bad": errors.CREDENTIALS_INVALID,
+    "admin": errors.ADMIN_REQUIRED,
+    "-org": errors.ORGANIZATION_NOT_FOUND,
+    "-user": errors.USER_NOT_FOUND,
+    "-inv": errors.INVITATION_NOT_FOUND,
+    "-tok": errors.ACCESS_TOKEN_NOT_FOUND,
+    "acct": errors.ACCOUNT_TOKEN_REQUIRED,
+    "ro": errors.TOKEN_READ_ONLY,
+    "person": errors.PERSON_REQUIRED,
+    "key": errors.BACKEND_KEY_REQUIRED,
+    "scope": errors.SCOPE_MISSING,
+    "many": errors.ORGANIZATION_AMBIGUOUS,
+    "own": errors.NOT_YOURS,
+    "other": errors.INVITATION_WRONG_ACCOUNT,
+}
+"""What the cells mean: `yes` is answered, others are refused with a reason of the catalog."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """An operation, what each caller is answered (None: what was asked for), and the scopes that a key needs for it.
+
+    An RPC is named by itself, an operation of a plain HTTP face after the face. `by id` and what else stands behind an
+    RPC's name tells two ways of one RPC apart.
+    """
+
+    face: str
+    operation: str
+    answers: Mapping[str, Reason | None]
+    scopes: tuple[Scope, ...]
+
+
+_TABLE = Path(__file__).with_name("table.txt")
+_NAME_WIDTH = 46
+
+
+def _rows() -> tuple[Row, ...]:
+    rows, face = [], ""
+    for line in filter(None, _TABLE.read_text(encoding="utf-8").splitlines()[1:]):
+        if line.startswith("# "):
+            face = line[2:]
+            continue
+        *words, needed = line[_NAME_WIDTH:].split()
+        answers = dict(zip(CALLERS, (WORDS[word] for word in words), strict=True))
+        scopes = () if needed == "-" else tuple(Scope(scope) for scope in needed.split(","))
+        rows.append(Row(face, line[:_NAME_WIDTH].strip(), answers, scopes))
+    return tuple(rows)
+
+
+ROWS = _rows()
+
+SECRET_HELD = frozenset(
+    {
+        "JoinOrganization",
+        "GetOrganizationInviteSummary",
+        "PreviewInvitation",
+        "AcceptInvitation",
+        "DeclineInvitation",
+    }
+)
+"""Operations that tell of the organization to whoever holds the link's id or the mailed token."""
+
+ADDRESSED = frozenset(
+    {
+        "koyeb get_user_organization_invitation",
+        "koyeb accept_organization_invitation",
+        "koyeb decline_organization_invitation",
+    }
+)
+"""Operations about an invitation of the stranger's, who may then know of the organization."""

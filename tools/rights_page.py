@@ -1,0 +1,65 @@
+"""Writes docs/who-may-what.md from the table that tests/rights tries; with --check, compares."""
+
+from __future__ import annotations
+
+import sys
+from itertools import groupby
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "who-may-what.md"
+
+sys.path.insert(0, str(ROOT))
+
+from tests.rights.table import CALLERS, ROWS, Row  # noqa: E402
+
+HEAD = """\
+<!-- Written by tools/rights_page.py from tests/rights/table.txt. Don't edit: change the table, run it again. -->
+
+# Who may what
+
+Every operation of every face, and what each kind of caller is answered: ✓ is what was asked for, anything else a reason
+from [errors.md](errors.md). The tests in `tests/rights` send each of these requests, over Connect, gRPC and gRPC-Web
+where there is an RPC; an operation that isn't in this table fails them.
+
+What a caller may not know of answers exactly as what doesn't exist. A role that changes and a member who leaves count
+from the next call on, a token that is revoked within a second.
+
+The callers, each calling about one organization:
+
+"""
+
+
+def page() -> str:
+    """Give the page."""
+    parts = [HEAD, *(f"- **{name}**: {meaning}\n" for name, meaning in CALLERS.items())]
+    for face, rows in groupby(ROWS, key=lambda row: row.face):
+        parts += [
+            f"\n## {face}\n\n| operation | {' | '.join(CALLERS)} | scopes a key needs |\n",
+            f"|{' --- |' * (len(CALLERS) + 2)}\n",
+            *(_line(row) for row in rows),
+        ]
+    return "".join(parts)
+
+
+def _line(row: Row) -> str:
+    prefix = f"{row.face.lower()} "
+    answers = ("✓" if reason is None else f"`{reason.name}`" for reason in row.answers.values())
+    scopes = ", ".join(f"`{scope.value}`" for scope in row.scopes) or "–"
+    return f"| {row.operation.removeprefix(prefix)} | {' | '.join(answers)} | {scopes} |\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page, or compare it; give the exit code."""
+    if "--check" not in arguments:
+        PAGE.write_text(page(), encoding="utf-8")
+        print(f"wrote {PAGE.name} with {len(ROWS)} operations")
+        return 0
+    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == page():
+        return 0
+    print(f"{PAGE} isn't what the table says; run: python tools/rights_page.py", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
