@@ -22,8 +22,8 @@ install: $(VENV)/installed ## set up .venv with the locked versions
 lock: install ## write requirements/*.txt anew from pyproject.toml and requirements/*.in
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/runtime.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml requirements/dev.in -o requirements/dev.txt
-	for sdk in requirements/sdk-*.in; do \
-	    uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $$sdk -o $${sdk%.in}.txt || exit 1; \
+	for alone in requirements/sdk-*.in requirements/audit.in; do \
+	    uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $$alone -o $${alone%.in}.txt || exit 1; \
 	done
 
 .PHONY: run
@@ -48,3 +48,25 @@ check: install ## lint, types, layers, contract and generated code
 .PHONY: test
 test: install ## every test, in parallel
 	pytest -n auto --dist loadscope
+
+AUDIT := .cache/audit
+$(AUDIT)/installed: requirements/audit.txt
+	python3 -m venv $(AUDIT)
+	$(AUDIT)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.PHONY: audit
+audit: $(AUDIT)/installed ## look up known vulnerabilities of all that is locked
+	$(AUDIT)/bin/python tools/audit.py
+
+RUNTIME := .cache/runtime
+$(RUNTIME)/installed: requirements/runtime.txt
+	python3 -m venv $(RUNTIME)
+	$(RUNTIME)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.PHONY: sbom
+sbom: $(AUDIT)/installed $(RUNTIME)/installed ## write dist/sbom-service.json: what the service is made of, in CycloneDX
+	@mkdir -p dist
+	$(AUDIT)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	    -o dist/sbom-service.json $(RUNTIME)/bin/python
