@@ -96,6 +96,9 @@ SECRET_HELD = frozenset(
 
 ADDRESSED = frozenset(
     {
+        "PreviewInvitation by id",
+        "AcceptInvitation by id",
+        "DeclineInvitation by id",
         "koyeb get_user_organization_invitation",
         "koyeb accept_organization_invitation",
         "koyeb decline_organization_invitation",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from tests.faces.wire import CONNECT_JSON, PROTOCOLS, Answer, Wire
 from tests.rights.acts import ROUTES, RPCS, Scene
 from tests.rights.table import ADDRESSED, CALLERS, ROWS, SECRET_HELD, Row
 from tests.running import ROOT
-from tests.stories.people import party, secret_of_user
+from tests.stories.people import Party, party, secret_of_user, some_id
 
 
 @dataclass
@@ -63,16 +64,28 @@ class Court:
         }
         return makers[caller]()
 
-    def send(self, row: Row, scene: Scene, token: str | None, protocol: str = CONNECT_JSON) -> Answer:
+    def request(self, row: Row, scene: Scene) -> Callable[[str | None], Answer]:
+        """Make the request of an operation, which may then be sent with a token."""
         if row.operation in RPCS:
-            name = row.operation.partition(" ")[0]
-            return self.wire.call(protocol, name, RPCS[row.operation](scene), token=token)
+            message = RPCS[row.operation](scene)
+            return lambda token: self.call(row, message, token)
         line, body = (make(scene) for make in ROUTES[row.operation])
         method, _, target = line.partition(" ")
         path, _, query = target.partition("?")
-        headers = {} if token is None else {"authorization": f"Bearer {token}"}
         content = b"" if body is None else json.dumps(body).encode()
-        return self.wire.http(path, content, headers, http_method=method, query=query)
+
+        def send(token: str | None) -> Answer:
+            # Clerk's errors have the request's id in their body.
+            headers = {"x-request-id": "one"} | ({} if token is None else {"authorization": f"Bearer {token}"})
+            return self.wire.http(path, content, headers, http_method=method, query=query)
+
+        return send
+
+    def call(self, row: Row, message: dict[str, Any], token: str | None, protocol: str = CONNECT_JSON) -> Answer:
+        return self.wire.call(protocol, row.operation.partition(" ")[0], message, token=token)
+
+    def send(self, row: Row, scene: Scene, token: str | None) -> Answer:
+        return self.request(row, scene)(token)
 
     def reason(self, answer: Answer) -> str:
         """Give the reason that the service itself noted for the request just sent."""
@@ -137,7 +150,7 @@ def test_a_caller_is_answered_as_the_table_says(court: Court, row: Row, caller: 
 def test_the_other_protocols_answer_alike(court: Court, row: Row, protocol: str) -> None:
     for caller in ("nobody", "stranger", "member", "admin"):
         scene = court.scene()
-        answer = court.send(row, scene, court.token(caller, scene), protocol)
+        answer = court.call(row, RPCS[row.operation](scene), court.token(caller, scene), protocol)
         assert court.reason(answer) == answer.reason == _name(row.answers[caller]), caller
 
 
@@ -156,9 +169,42 @@ def test_who_may_not_know_of_an_organization_is_told_nothing_of_it(court: Court,
         scene = court.scene()
         told = court.send(row, scene, court.token(caller, scene)).body.decode()
         spellings = (scene.it.id, clerk_id("org", scene.it.id), logto_id(scene.it.id))
-        knows = row.operation.partition(" ")[0] in SECRET_HELD or (caller == "stranger" and row.operation in ADDRESSED)
+        knows = _holds_secret(row) or (caller == "stranger" and row.operation in ADDRESSED)
         if not knows:
             assert not [spelling for spelling in spellings if spelling in told], caller
+
+
+def _holds_secret(row: Row) -> bool:
+    return row.operation in SECRET_HELD
+
+
+class Nowhere(Scene):
+    """An organization that never was, with ids of what was never in it."""
+
+    def invited(self, email: str) -> tuple[str, str]:
+        assert email
+        return some_id(), SecretKeys([KEY]).invitation_token(some_id(), 1, SecretKeys([KEY]).current_id)
+
+    def token_of(self, name: str) -> str:
+        assert name
+        return some_id()
+
+
+@_BY_OPERATION
+def test_what_is_foreign_dead_or_never_was_answers_with_the_same_bytes(court: Court, row: Row) -> None:
+    for caller in ("nobody", "stranger", "elsewhere", "key elsewhere"):
+        refused = row.answers[caller] is not None
+        if (caller == "stranger" and row.operation in ADDRESSED) or not (refused or _holds_secret(row)):
+            continue
+        foreign, dead = court.scene(), court.scene()
+        never = Nowhere(court.world, Party(court.world, some_id(), some_id(), {n: some_id() for n in dead.it.users}))
+        token = court.token(caller, foreign)
+        to_dead = court.request(row, dead)
+        court.world.service.organizations.delete(court.world.call("Ada"), dead.it.id)
+        expected = court.send(row, never, token).same()
+        assert to_dead(token).same() == expected, caller
+        if refused:
+            assert court.send(row, foreign, token).same() == expected, caller
 
 
 def test_the_page_in_docs_is_fresh() -> None:
