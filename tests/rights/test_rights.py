@@ -100,6 +100,9 @@ def court(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Court]:
     store = SqliteStore(tmp_path_factory.mktemp("court") / "organizations.db", clock)
     store._writer_db.execute("PRAGMA synchronous = OFF")
     world = World(build_service(store, SecretKeys([KEY]), clock=clock), clock)
+    for name in ("One", "Two"):
+        # Nobody is in exactly one organization, which would then be theirs without being named.
+        party(world, "Ada", "Bob", "Cora", "Eve", name=f"{name} of all")
     reasons: list[str] = []
 
     class Listener(logging.Handler):
