@@ -15,8 +15,25 @@ $(VENV)/installed: requirements/dev.txt pyproject.toml
 	$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
 	@touch $@
 
+# The pages need Node.js; without it the service runs, and its pages say that they are missing.
+NPM := $(shell command -v npm)
+
+node_modules/installed: package-lock.json
+ifneq ($(NPM),)
+	npm ci --silent
+	@touch $@
+endif
+
+.PHONY: pages
+pages: $(VENV)/installed node_modules/installed ## build the web pages, unless they are built from these sources
+ifneq ($(NPM),)
+	npm run --silent build
+else
+	@echo "npm isn't installed: the web pages aren't built, and the service answers 503 for each"
+endif
+
 .PHONY: install
-install: $(VENV)/installed ## set up .venv with the locked versions
+install: $(VENV)/installed pages ## set up .venv with the locked versions, and build the web pages
 
 .PHONY: lock
 lock: install ## write requirements/*.txt anew from pyproject.toml and requirements/*.in
@@ -40,6 +57,7 @@ check: install ## lint, types, layers, contract and generated code
 	ruff format --check .
 	mypy
 	lint-imports
+	npm run --silent check
 	buf lint
 	buf format --diff --exit-code
 	buf breaking --against '.git#branch=main'

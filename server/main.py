@@ -48,7 +48,8 @@ from server.service.roles import Roles
 from server.settings import Settings, SettingsError
 from server.store.postgres import PostgresStore
 from server.store.sqlite import SqliteStore
-from server.web.pages import invitation_page
+from server.web import pages
+from server.web.invitation_page import invitation_page
 
 REFLECTED = (
     OrganizationServicer.desc(),
@@ -186,6 +187,7 @@ def build_edge(service: Service, *, public_url: str = "http://localhost:8080", s
         "clerk": clerk_face(parts),
         "koyeb": koyeb_face(parts),
         "logto": logto_face(parts),
+        **dict.fromkeys(pages.SEGMENTS, pages.pages()),
         "invitations": invitation_page(),
     }
     return Edge(methods, faces, UnimplementedApplication(), service.store.ping)

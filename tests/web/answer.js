@@ -20,10 +20,14 @@ const steps = {
   press: (page, key) => page.keyboard.press(key),
   // The service does what is asked, and the answer gets lost on its way.
   lose: (page, part) =>
-    page.route((url) => url.pathname.includes(part), async (route) => {
-      await route.fetch();
-      await route.abort();
-    }, { times: 1 }),
+    page.route(
+      (url) => url.pathname.includes(part),
+      async (route) => {
+        await route.fetch();
+        await route.abort();
+      },
+      { times: 1 },
+    ),
   see: async (page, sentence) => {
     const status = page.getByRole("status");
     try {
@@ -50,7 +54,8 @@ try {
   const page = await (await browser.newContext(job.context)).newPage();
   const [seen, requests, said] = [[], [], []];
   page.on("request", (request) =>
-    requests.push({ method: request.method(), url: request.url(), headers: request.headers() }));
+    requests.push({ method: request.method(), url: request.url(), headers: request.headers() }),
+  );
   page.on("console", (message) => said.push(message.text()));
   page.on("pageerror", (error) => said.push(String(error)));
   for (const step of job.steps) {

@@ -1,15 +1,13 @@
-"""A page in a browser: what it needs is installed and bundled, served from an origin, and visited with Chromium."""
+"""Pages in a browser: what they need is built, served from an origin, and visited with Chromium."""
 
 from __future__ import annotations
 
 import fcntl
 import functools
-import hashlib
 import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,8 +21,7 @@ import pytest
 from tests.running import ROOT
 
 HERE = Path(__file__).resolve().parent
-NODE_MODULES = HERE / "node_modules"
-BUF = Path(sys.executable).with_name("buf")
+NODE_MODULES = ROOT / "node_modules"
 
 PAGE = '<!doctype html><title>a page</title><link rel="icon" href="data:,"><script src="page.js"></script>'
 
@@ -38,29 +35,24 @@ def program(name: str) -> str:
     return found
 
 
-def install() -> None:
-    """Install what package-lock.json locks, once; processes that ask at the same time wait for the one that does."""
-    locked = HERE / "package-lock.json"
-    with locked.open("rb") as lock:
+def built() -> None:
+    """See that the pages are built from the sources as they are; processes that ask at the same time wait."""
+    for name in ("node", "npm"):
+        program(name)
+    assert NODE_MODULES.is_dir(), "node_modules is missing: run `make install`"
+    with (ROOT / "package-lock.json").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        wanted = hashlib.sha256(lock.read()).hexdigest()
-        # Inside, so that it goes with what it stands for: npm begins by taking the whole folder away.
-        installed = NODE_MODULES / ".installed"
-        if not installed.exists() or installed.read_text() != wanted:
-            _run(program("npm"), "ci", "--ignore-scripts", cwd=HERE)
-            installed.write_text(wanted)
+        run("npm", "run", "--silent", "build")
 
 
 def bundle(directory: Path) -> None:
-    """Make the page in a directory: the client generated from proto/, and page.js with all that it imports."""
-    client, site = directory / "client", directory / "site"
-    _run(str(BUF), "generate", "--template", str(HERE / "buf.gen.yaml"), "--output", str(client), cwd=ROOT)
+    """Make a page of another origin in a directory: index.html, and page.js with all that it imports."""
+    built()
+    site = directory / "site"
     site.mkdir()
     (site / "index.html").write_text(PAGE)
     esbuild = str(NODE_MODULES / ".bin" / "esbuild")
-    where = os.pathsep.join([str(client), str(NODE_MODULES)])
-    options = ["--bundle", "--log-level=warning", f"--outfile={site / 'page.js'}"]
-    _run(esbuild, str(HERE / "page.js"), *options, cwd=HERE, environ={"NODE_PATH": where})
+    run(esbuild, str(HERE / "page.js"), "--bundle", "--log-level=warning", f"--outfile={site / 'page.js'}")
 
 
 @contextmanager
@@ -88,7 +80,7 @@ class Visit:
 def visit(origin: str, function: str, options: dict[str, Any]) -> Visit:
     """Open the page in a fresh Chromium and call one of its functions."""
     job = {"chromium": program("chromium"), "page": f"{origin}/index.html", "function": function, "options": options}
-    return Visit(**json.loads(_run(program("node"), str(HERE / "visit.js"), cwd=HERE, given=json.dumps(job))))
+    return Visit(**json.loads(run(program("node"), str(HERE / "visit.js"), given=json.dumps(job))))
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -96,16 +88,8 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Tests have nothing to tell here."""
 
 
-def _run(*command: str, cwd: Path, given: str = "", environ: dict[str, str] | None = None) -> str:
-    done = subprocess.run(
-        command,
-        cwd=cwd,
-        env=os.environ | (environ or {}),
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+def run(*command: str, given: str = "") -> str:
+    """Run a program in the root of the project, and give what it printed; it must not fail."""
+    done = subprocess.run(command, cwd=ROOT, input=given, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, f"{Path(command[0]).name} failed:\n{done.stdout}{done.stderr}"
     return done.stdout

@@ -3,8 +3,8 @@
 
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
-import { OrganizationRole, OrganizationService } from "gitpod/v1/organization_pb";
-import { ErrorInfoSchema } from "google/rpc/error_details_pb";
+import { OrganizationRole, OrganizationService } from "../../server/web/app/gen/gitpod/v1/organization_pb";
+import { ErrorInfoSchema } from "../../server/web/app/gen/google/rpc/error_details_pb";
 
 const TRANSPORTS = {
   "Connect with JSON": (options) => createConnectTransport({ ...options, useHttpGet: true }),

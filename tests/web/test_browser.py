@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.running import RunningServer, running_server, wait_until
-from tests.web.browser import bundle, install, origin_of, program, visit
+from tests.web.browser import bundle, origin_of, program, visit
 from tests.web.household import ORGANIZATIONS, People, household, people
 
 PROTOCOLS = ["Connect with JSON", "Connect with binary messages", "gRPC-Web"]
@@ -18,9 +18,7 @@ PROTOCOLS = ["Connect with JSON", "Connect with binary messages", "gRPC-Web"]
 @pytest.fixture(scope="module")
 def origins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """Two origins that the same page comes from."""
-    for name in ("chromium", "node", "npm"):
-        program(name)
-    install()
+    program("chromium")
     directory = tmp_path_factory.mktemp("page")
     bundle(directory)
     with origin_of(directory / "site") as allowed, origin_of(directory / "site") as other:

@@ -14,7 +14,7 @@ import pytest
 from server.domain.errors import INVITATION_DECLINED, INVITATION_EXPIRED, INVITATION_NOT_FOUND, INVITATION_REVOKED
 from tests.oidc_issuer import AUDIENCE, Issuer, issuer
 from tests.running import ROOT, RunningServer, running_server
-from tests.web.browser import HERE, _run, install, program
+from tests.web.browser import HERE, built, program, run
 from tests.web.household import INVITATIONS, ORGANIZATIONS, People, people
 
 PATHS = {"/invitations": "text/html", "/invitations/page.js": "text/javascript", "/invitations/page.css": "text/css"}
@@ -44,9 +44,7 @@ def persons(service: RunningServer) -> Iterator[People]:
 
 @pytest.fixture(scope="module")
 def chromium() -> str:
-    for name in ("node", "npm"):
-        program(name)
-    install()
+    built()
     return program("chromium")
 
 
@@ -100,7 +98,7 @@ class Visited:
 def visit(chromium: str, *steps: dict[str, Any], quiet: bool = True, **context: Any) -> Visited:
     """Do these steps. A refusal makes the browser itself write a line into the console; nothing else may."""
     job = {"chromium": chromium, "context": {"locale": "en-GB", "timezoneId": "UTC"} | context, "steps": list(steps)}
-    visited = Visited(**json.loads(_run(program("node"), str(HERE / "answer.js"), cwd=HERE, given=json.dumps(job))))
+    visited = Visited(**json.loads(run(program("node"), str(HERE / "answer.js"), given=json.dumps(job))))
     assert not [line for line in visited.console if quiet or not line.startswith("Failed to load resource: ")]
     return visited
 

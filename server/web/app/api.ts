@@ -1,0 +1,94 @@
+// The one way from the pages to the service: its own contract over Connect with JSON. Whatever a call throws is told by
+// `refusalOf`; what people read about it stands in texts/common.
+
+import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-web";
+import { AccountService } from "./gen/gitpod/v1/account_pb";
+import { OrganizationService } from "./gen/gitpod/v1/organization_pb";
+import { UserService } from "./gen/gitpod/v1/user_pb";
+import { ErrorInfoSchema, RetryInfoSchema } from "./gen/google/rpc/error_details_pb";
+import { InvitationService } from "./gen/invitations/v1/invitation_pb";
+import { InviteLinkService } from "./gen/invitations/v1/invite_link_pb";
+import { SessionService } from "./gen/invitations/v1/session_pb";
+
+/** Where the service is: this script is one of its `assets/`. Ends with a slash. */
+export const ROOT = new URL("../", import.meta.url);
+
+/** The session's cookie counts only beside this header, which no page of another origin can send. */
+const inSession: Interceptor = (next) => (request) => {
+  request.header.set("x-session", "cookie");
+  return next(request);
+};
+
+const transport = createConnectTransport({
+  baseUrl: ROOT.href.replace(/\/$/, ""),
+  interceptors: [inSession],
+  defaultTimeoutMs: 40_000,
+});
+
+export const sessions = createClient(SessionService, transport);
+export const accounts = createClient(AccountService, transport);
+export const organizations = createClient(OrganizationService, transport);
+export const users = createClient(UserService, transport);
+export const invitations = createClient(InvitationService, transport);
+export const inviteLinks = createClient(InviteLinkService, transport);
+
+/** Why a call didn't do what was asked. */
+export interface Refusal {
+  /** Reason of the service's catalog (docs/errors.md); UNREACHABLE where there was no answer of the service's. */
+  reason: string;
+  /** Facts of this case, by the names that the catalog uses. */
+  metadata: Readonly<Record<string, string>>;
+  /** The service's own sentence; English. Empty where there is none. */
+  sentence: string;
+  /** How long to wait before trying again; null where the service doesn't say. */
+  retryAfterSeconds: number | null;
+  /** Whether it may have been done after all, or trying the same again may help. */
+  passing: boolean;
+}
+
+const PASSING: ReadonlySet<Code> = new Set([
+  Code.Aborted,
+  Code.Canceled,
+  Code.DeadlineExceeded,
+  Code.Internal,
+  Code.Unavailable,
+  Code.Unknown,
+]);
+
+/** Tells what was thrown by a call. A mistake of the pages' own, which is no answer of the service, is thrown on. */
+export function refusalOf(thrown: unknown): Refusal {
+  if (!(thrown instanceof ConnectError)) throw thrown;
+  const info = thrown.findDetails(ErrorInfoSchema)[0];
+  const delay = thrown.findDetails(RetryInfoSchema)[0]?.retryDelay;
+  return {
+    reason: info?.reason ?? "UNREACHABLE",
+    metadata: info?.metadata ?? {},
+    sentence: info ? thrown.rawMessage : "",
+    retryAfterSeconds: delay ? Number(delay.seconds) + delay.nanos / 1e9 : null,
+    passing: PASSING.has(thrown.code),
+  };
+}
+
+/**
+ * Keeps one Idempotency-Key for each thing that is asked, so that trying again after a lost answer can't do it twice.
+ * `settled` forgets the key once the service has answered for good.
+ */
+export class IdempotencyKeys {
+  readonly #keys = new Map<string, string>();
+
+  headers(what: string): { "idempotency-key": string } {
+    const key = this.#keys.get(what) ?? newKey();
+    this.#keys.set(what, key);
+    return { "idempotency-key": key };
+  }
+
+  settled(what: string): void {
+    this.#keys.delete(what);
+  }
+}
+
+function newKey(): string {
+  // crypto.randomUUID isn't there where a page comes over plain HTTP.
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

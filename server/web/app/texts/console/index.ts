@@ -1,0 +1,9 @@
+import { catalog } from "../../language";
+import type en from "./en";
+
+export const consoleTexts = catalog<typeof en>({
+  en: () => import("./en"),
+  de: () => import("./de"),
+  es: () => import("./es"),
+  zh: () => import("./zh"),
+});

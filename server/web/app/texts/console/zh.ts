@@ -1,0 +1,5 @@
+import type en from "./en";
+
+export default {
+  title: "控制台",
+} satisfies typeof en;

@@ -1,0 +1,5 @@
+import type en from "./en";
+
+export default {
+  title: "Invitación",
+} satisfies typeof en;
