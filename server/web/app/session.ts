@@ -1,15 +1,21 @@
 // Who is signed in: asked once when a page opens, and kept for all its parts.
 
+import { create } from "@bufbuild/protobuf";
 import { useEffect, useState } from "preact/hooks";
 import { type Refusal, ROOT, refusalOf, sessions } from "./api";
-import type { SignedIn, SignInMethods } from "./gen/invitations/v1/session_pb";
+import { type SignedIn, type SignInMethods, SignInMethodsSchema } from "./gen/invitations/v1/session_pb";
 
-export type Session =
-  | { state: "loading" }
-  | { state: "failed"; refusal: Refusal }
-  | { state: "ready"; signedIn: SignedIn | undefined; methods: SignInMethods | undefined };
+export interface Who {
+  /** Who is signed in; undefined for nobody. */
+  signedIn: SignedIn | undefined;
+  /** The ways to sign in that there are. */
+  methods: SignInMethods;
+}
+
+export type Session = { state: "loading" } | { state: "failed"; refusal: Refusal } | ({ state: "ready" } & Who);
 
 let session: Session = { state: "loading" };
+let asked: Promise<Who> | null = null;
 const watchers = new Set<(session: Session) => void>();
 
 function tell(now: Session): void {
@@ -17,21 +23,39 @@ function tell(now: Session): void {
   for (const watch of watchers) watch(now);
 }
 
-/** Asks anew who is signed in. */
-export async function refreshSession(): Promise<void> {
+async function ask(): Promise<Who> {
   try {
     const { signedIn, methods } = await sessions.getSession({});
-    tell({ state: "ready", signedIn, methods });
+    const who = { signedIn, methods: methods ?? create(SignInMethodsSchema) };
+    tell({ state: "ready", ...who });
+    return who;
   } catch (thrown) {
+    asked = null;
     tell({ state: "failed", refusal: refusalOf(thrown) });
+    throw thrown;
   }
 }
 
+/** Tells who is signed in; asks the service the first time, and again after it couldn't tell. */
+export function currentSession(): Promise<Who> {
+  asked ??= ask();
+  return asked;
+}
+
+/** Asks anew who is signed in. */
+export function refreshSession(): Promise<Who> {
+  asked = null;
+  return currentSession();
+}
+
+/** The same for a component, which is drawn again when it changes. */
 export function useSession(): Session {
   const [now, setNow] = useState(session);
   useEffect(() => {
     watchers.add(setNow);
     setNow(session);
+    // What goes wrong is told as a state.
+    currentSession().catch(() => {});
     return () => {
       watchers.delete(setNow);
     };
@@ -39,11 +63,13 @@ export function useSession(): Session {
   return now;
 }
 
+/** Gives a path of this service (`/console`) as an address: the service may stand below a path of its host. */
+export const urlOf = (path: string): string => new URL(`.${path}`, ROOT).href;
+
 /** Gives the address of the page that signs in and comes back to where the person is. */
 export function signInUrl(): string {
-  const url = new URL("sign-in", ROOT);
-  url.searchParams.set("return", location.pathname + location.search);
-  return url.href;
+  const here = location.pathname.slice(ROOT.pathname.length - 1) + location.search;
+  return urlOf(`/sign-in?${new URLSearchParams({ return: here })}`);
 }
 
 /** Signs out and loads the page anew, as nobody. */
@@ -52,4 +78,8 @@ export async function signOut(): Promise<void> {
   location.reload();
 }
 
-void refreshSession();
+/** Signs out and goes to sign in as somebody else, to come back to where the person is. */
+export async function changeAccount(): Promise<void> {
+  await sessions.signOut({});
+  location.assign(signInUrl());
+}

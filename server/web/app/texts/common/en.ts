@@ -8,9 +8,63 @@ export default {
   signOut: "Sign out",
   language: "Language",
   signedInAs: "Signed in as {name}",
+  otherAccount: "Use another account",
   organizationRoles: { admin: "Admin", member: "Member" },
   /** By the reasons of the service's catalog (docs/errors.md); the holes are those of its sentences. */
   reasons: {
     UNREACHABLE: "The service didn't answer. Check your connection and try again.",
+    INVALID_REQUEST: "The service can't take what was entered. Check it and try again.",
+    PAGE_TOKEN_INVALID: "This page of the list isn't there any more. Begin at the first page.",
+    REQUEST_TOO_LARGE: "That is too much at once. Send it in smaller parts.",
+    CREDENTIALS_MISSING: "You aren't signed in any more. Sign in again to go on.",
+    CREDENTIALS_INVALID: "You aren't signed in any more. Sign in again to go on.",
+    SAME_ORIGIN_REQUIRED: "This can be done only on the service's own pages. Load the page anew and try again.",
+    ISSUER_UNAVAILABLE: "The sign-in provider can't be reached at the moment. Try again shortly.",
+    SIGN_IN_UNAVAILABLE: "This way to sign in isn't set up here. Use another one, or ask the operator of this service.",
+    SIGN_IN_CODE_WRONG:
+      "That code isn't right, or it doesn't work any more. Take the one in the newest mail, or ask for another.",
+    SIGN_IN_EXPIRED:
+      "This sign-in was begun in another browser, took more than ten minutes, or is done already. Begin again.",
+    SIGN_IN_REFUSED:
+      "The sign-in provider didn't say who you are: the sign-in was cancelled, or it didn't let you in. Try again.",
+    ADMIN_REQUIRED: "Only an admin of the organization may do this. Ask one of them.",
+    NOT_YOURS: "You may do this only for yourself.",
+    ORGANIZATION_NOT_FOUND: "There is no such organization, or you aren't a member of it.",
+    USER_NOT_FOUND: "This person isn't in the organization any more.",
+    INVITE_NOT_FOUND:
+      "This invite link was replaced by a newer one, turned off, or isn't complete. Ask an admin of the organization for the current link.",
+    NO_LIVE_INVITE: "The organization has no invite link at the moment.",
+    INVITE_KEY_UNAVAILABLE: "This link can't be shown any more. Make a new one.",
+    ACCESS_TOKEN_NOT_FOUND: "This access token isn't there any more.",
+    LAST_ADMIN: "An organization keeps at least one admin. Make another member an admin first.",
+    ORGANIZATION_FULL:
+      "The organization is full: it has as many members as it may have ({limit}). Ask one of its admins to make room, and try again.",
+    EMAIL_NOT_VERIFIED: "This needs an e-mail address that your sign-in provider has verified.",
+    ADDRESS_INVALID: "“{email}” is no e-mail address. Write one like alice@example.com.",
+    INVITATION_NOT_FOUND:
+      "This invitation doesn't exist, or a newer one has replaced it. Look for the newest mail, or ask to be invited again.",
+    INVITATION_PENDING: "{email} has a pending invitation already.",
+    ALREADY_MEMBER: "{email} is the address of a member already.",
+    INVITATION_ALREADY_ACCEPTED: "The invitation of {email} was accepted already. If that was you, you are a member.",
+    INVITATION_DECLINED:
+      "The invitation of {email} was declined. Who changed their mind needs a new one: ask to be invited again.",
+    INVITATION_REVOKED: "The invitation of {email} was withdrawn. A new one is needed: ask to be invited again.",
+    INVITATION_EXPIRED: "The invitation of {email} has expired. Ask an admin of the organization to send it again.",
+    INVITATION_WRONG_ACCOUNT:
+      "The invitation is for {email}, which isn't the address of this account. Use the account with that address, or open the link in the mail.",
+    EMAIL_NOT_VERIFIED_FOR_INVITATION:
+      "Your sign-in provider hasn't verified {email}. Verify it there, or open the link in the mail.",
+    REDIRECT_NOT_ALLOWED: "The address to go to afterwards isn't one that the operator of this service allows.",
+    MAIL_LIMIT: "{email} was sent too many mails in a short time.",
+    RATE_LIMITED: "That was too much in a short time.",
+    ROLE_NOT_FOUND: "There is no role “{role}”.",
+    IDEMPOTENCY_KEY_REUSED: "This was sent before with other details. Load the page anew to see how things stand.",
+    METHOD_NOT_IMPLEMENTED: "This page and the service don't fit together any more. Load the page anew.",
+    DEADLINE_PASSED: "That took too long, and nothing was changed. Try again.",
+    STORE_BUSY: "The service is busy. Try again shortly.",
+    STORE_UNAVAILABLE: "The service isn't available at the moment. Try again shortly.",
+    OUTCOME_UNKNOWN: "Whether that was done can't be told at the moment. Try again: it can't happen twice.",
+    CONFLICT: "Somebody changed the same thing at the same time. Look again, and retry.",
+    INTERNAL: "Something went wrong on the service's side. Try again; if it stays, tell the operator.",
   },
 };
