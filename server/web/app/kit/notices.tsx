@@ -21,6 +21,12 @@ export function sentenceFor(refusal: Refusal): string | undefined {
   return Object.hasOwn(ours, refusal.reason) ? ours[refusal.reason] : undefined;
 }
 
+/** The same as a sentence, for where no elements can stand. */
+export function sentenceOf(refusal: Refusal): string {
+  const ours = sentenceFor(refusal);
+  return ours === undefined ? refusal.sentence : fill(ours, refusal.metadata);
+}
+
 /** Why something wasn't done, in the person's language, or in the service's own words where we have none. */
 export function RefusalText({ refusal }: { refusal: Refusal }) {
   const ours = sentenceFor(refusal);

@@ -1,10 +1,13 @@
 import type en from "./en";
 
 export default {
+  service: "Organization Service",
   loading: "Wird geladen …",
   tryAgain: "Noch einmal versuchen",
   retryIn: "In {time} können Sie es noch einmal versuchen.",
   cancel: "Abbrechen",
+  copy: "Kopieren",
+  copied: "Kopiert",
   close: "Schließen",
   signIn: "Anmelden",
   signOut: "Abmelden",

@@ -1,8 +1,11 @@
 export default {
+  service: "Organization Service",
   loading: "Loading …",
   tryAgain: "Try again",
   retryIn: "You can try again in {time}.",
   cancel: "Cancel",
+  copy: "Copy",
+  copied: "Copied",
   close: "Close",
   signIn: "Sign in",
   signOut: "Sign out",

@@ -1,10 +1,13 @@
 import type en from "./en";
 
 export default {
+  service: "Organization Service",
   loading: "Cargando …",
   tryAgain: "Intentar de nuevo",
   retryIn: "Puede intentarlo de nuevo en {time}.",
   cancel: "Cancelar",
+  copy: "Copiar",
+  copied: "Copiado",
   close: "Cerrar",
   signIn: "Iniciar sesión",
   signOut: "Cerrar sesión",

@@ -1,10 +1,13 @@
 import type en from "./en";
 
 export default {
+  service: "Organization Service",
   loading: "正在加载……",
   tryAgain: "重试",
   retryIn: "{time}后可以重试。",
   cancel: "取消",
+  copy: "复制",
+  copied: "已复制",
   close: "关闭",
   signIn: "登录",
   signOut: "退出登录",
