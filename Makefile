@@ -88,3 +88,7 @@ sbom: $(AUDIT)/installed $(RUNTIME)/installed ## write dist/sbom-service.json: w
 	@mkdir -p dist
 	$(AUDIT)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
 	    -o dist/sbom-service.json $(RUNTIME)/bin/python
+
+.PHONY: bench-quick
+bench-quick: install ## what calls cost beside the runtime and SQLite alone; fails on gross regressions
+	$(PY) -m bench.quick

@@ -1,6 +1,6 @@
 """Measures what one more process and the other engine bring, and what a row takes: the numbers of docs/scaling.md.
 
-    python bench/scaling.py --organizations 100000 --seconds 10
+    python -m bench.scaling --organizations 100000 --seconds 10
 
 Each measurement runs the real server, on a SQLite file or a PostgreSQL of our own with fsync, and a process that calls
 it over HTTP by JSON. Requests a second say what this machine did at that moment; processor time for each request holds
@@ -13,29 +13,25 @@ import argparse
 import json
 import os
 import random
-import socket
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 import uuid
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from server.domain.account import Account  # noqa: E402
-from server.domain.secrets import SecretKeys  # noqa: E402
-from server.main import build_service, open_store, utc_now  # noqa: E402
-from server.settings import Settings  # noqa: E402
-from server.store.backup import back_up  # noqa: E402
-from server.store.copying import PostgresEnd, SqliteEnd, copy, tables  # noqa: E402
-from tests.data.filling import fill_large  # noqa: E402
-from tests.postgres.cluster import Cluster  # noqa: E402
-from tests.running import RunningServer  # noqa: E402
+from bench.load import Load, Request
+from bench.load import run as run_load
+from bench.machine import processor_seconds
+from server.domain.account import Account
+from server.domain.secrets import SecretKeys
+from server.main import build_service, open_store, utc_now
+from server.settings import Settings
+from server.store.backup import back_up
+from server.store.copying import PostgresEnd, SqliteEnd, copy, tables
+from tests.data.filling import fill_large
+from tests.postgres.cluster import Cluster
+from tests.running import RunningServer
 
 KEY = "a key for measuring of thirty-two bytes or more"
 CALLERS = 50
@@ -43,7 +39,6 @@ EACH = 5
 """Members of an organization."""
 
 READ, WRITE = "GetOrganization", "CreateOrganizationInvite"
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def callers(url: str) -> list[tuple[str, str]]:
@@ -66,64 +61,18 @@ def callers(url: str) -> list[tuple[str, str]]:
     return found
 
 
-def load(url: str, method: str, seconds: float, connections: int, known: list[tuple[str, str]]) -> None:
-    """Call a method on some connections for a while, and print how it went; a process of its own."""
-    host, port = urlsplit(url).hostname, urlsplit(url).port
-    assert host is not None
-    assert port is not None
-    requests = []
-    for token, organization_id in known:
-        body = json.dumps({"organizationId": organization_id}).encode()
-        head = (
-            f"POST /gitpod.v1.OrganizationService/{method} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {len(body)}\r\n"
-            f"authorization: Bearer {token}\r\ncontent-type: application/json\r\n\r\n"
+def requests(method: str, known: list[tuple[str, str]]) -> Load:
+    """Give what callers ask, each of the organization that it administers."""
+    asked = [
+        Request(
+            json.dumps({"organizationId": organization_id}).encode(),
+            b"organization" if method == READ else b"inviteId",
+            (("authorization", f"Bearer {token}"),),
         )
-        requests.append(head.encode() + body)
-    times: list[list[float]] = [[] for _ in range(connections)]
-    used = time.process_time()
-    until = time.monotonic() + seconds
-
-    def run(mine: list[float]) -> None:
-        with socket.create_connection((host, port), 30) as connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            while time.monotonic() < until:
-                began = time.monotonic()
-                connection.sendall(random.choice(requests))
-                answer = connection.recv(65536)
-                while b"\r\n\r\n" not in answer:
-                    answer += connection.recv(65536)
-                assert answer.startswith(b"HTTP/1.1 200"), answer
-                while not answer.endswith(b"\r\n0\r\n\r\n"):  # Envoy answers in chunks
-                    answer += connection.recv(65536)
-                mine.append(time.monotonic() - began)
-
-    threads = [threading.Thread(target=run, args=(mine,)) for mine in times]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    print(json.dumps({"times": sorted(t for mine in times for t in mine), "cpu": time.process_time() - used}))
-
-
-def processor_seconds(first: int) -> float:
-    """Give the processor time that a process and its descendants have used."""
-    total, known = 0.0, {first}
-    parents = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            parents[int(name)] = (int(fields[1]), sum(int(field) for field in fields[11:15]) / TICKS)
-    grown = True
-    while grown:
-        more = {pid for pid, (parent, _) in parents.items() if parent in known} - known
-        known |= more
-        grown = bool(more)
-    for pid in known & parents.keys():
-        total += parents[pid][1]
-    return total
+        for token, organization_id in known
+    ]
+    random.shuffle(asked)
+    return Load("", f"/gitpod.v1.OrganizationService/{method}", asked, callers=1, seconds=1.0)
 
 
 def measure(name: str, url: str, workers: int, seconds: float, cluster: Cluster | None) -> None:
@@ -137,25 +86,17 @@ def measure(name: str, url: str, workers: int, seconds: float, cluster: Cluster 
             (WRITE, 16, 1),
             (WRITE, 1, CALLERS),
         ):
-            arguments = [sys.executable, __file__, "--load", server.url, "--method", method]
-            arguments += ["--connections", str(connections)]
+            load = replace(requests(method, known[:organizations]), url=server.url, callers=connections)
             for length in (1.0, seconds):  # the first to warm up
                 database = sum(map(processor_seconds, cluster.processes()[:1])) if cluster else 0.0
                 service = processor_seconds(server.process.pid)
-                done = subprocess.run(
-                    [*arguments, "--seconds", str(length)],
-                    input=json.dumps(known[:organizations]),
-                    text=True,
-                    stdout=subprocess.PIPE,
-                    check=True,
-                )
+                found = run_load(replace(load, seconds=length))
                 service = processor_seconds(server.process.pid) - service
                 database = (sum(map(processor_seconds, cluster.processes()[:1])) if cluster else 0.0) - database
-            found = json.loads(done.stdout)
-            times, count = found["times"], len(found["times"])
-            micros = [f"{1e6 * used / count:,.0f}" for used in (service, database, found["cpu"])]
-            millis = [f"{1000 * times[count * share // 100]:.1f}" for share in (50, 99)]
-            columns = [name, workers, method, organizations, connections, f"{count / seconds:,.0f}", *millis, *micros]
+            used = (service, database, found.processor_seconds)
+            micros = [f"{1e6 * part / found.count:,.0f}" for part in used]
+            millis = [f"{1000 * found.percentile(share):.1f}" for share in (0.5, 0.99)]
+            columns = [name, workers, method, organizations, connections, f"{found.rate:,.0f}", *millis, *micros]
             print(f"| {' | '.join(map(str, columns))} |", flush=True)
     finally:
         server.stop()
@@ -220,14 +161,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--organizations", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=10.0)
-    for internal in ("--load", "--method"):
-        parser.add_argument(internal, help=argparse.SUPPRESS)
-    parser.add_argument("--connections", type=int, default=16, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.load:
-        load(given.load, given.method, given.seconds, given.connections, json.load(sys.stdin))
-    else:
-        run(given.organizations, given.seconds)
+    run(given.organizations, given.seconds)
 
 
 if __name__ == "__main__":

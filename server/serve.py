@@ -13,7 +13,7 @@ import logging
 import signal
 import socket
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,16 +81,19 @@ class Listen:
     tls_key: Path | None = None
 
 
+MOUNTS = (
+    Mount("server.mounts:reflection", "/grpc.reflection.v1.ServerReflection", "asgi"),
+    Mount("server.mounts:reflection_alpha", "/grpc.reflection.v1alpha.ServerReflection", "asgi"),
+    Mount("server.mounts:wsgi", "/", "wsgi"),
+)
+
+
 class Server(PyvoyServer):
     """A server process with our limits in Envoy's configuration."""
 
-    def __init__(self, listen: Listen, settings: Settings) -> None:
+    def __init__(self, listen: Listen, settings: Settings, mounts: Sequence[Mount] = MOUNTS) -> None:
         super().__init__(
-            [
-                Mount("server.mounts:reflection", "/grpc.reflection.v1.ServerReflection", "asgi"),
-                Mount("server.mounts:reflection_alpha", "/grpc.reflection.v1alpha.ServerReflection", "asgi"),
-                Mount("server.mounts:wsgi", "/", "wsgi"),
-            ],
+            mounts,
             address=listen.host,
             port=listen.port,
             tls_cert=listen.tls_cert,

@@ -32,6 +32,9 @@ sqlite3: Any = vars(sqlite_utils)["sqlite3"]
 FIRST_SAFE_VERSION = (3, 51, 3)
 """Before it, two connections that write and checkpoint at once can corrupt a database in WAL mode."""
 
+PRAGMAS = ("synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY", "mmap_size = 268435456")
+"""What each connection is told first."""
+
 BUSY_TIMEOUT_SECONDS = 5.0
 """How long a statement waits for another process's lock."""
 
@@ -247,7 +250,7 @@ class SqliteStore(SqlStore):
             self._path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
         )
         db = Database(connection, execute_plugins=False)
-        for pragma in ("synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY", "mmap_size = 268435456"):
+        for pragma in PRAGMAS:
             db.execute(f"PRAGMA {pragma}")
         return db
 
