@@ -31,7 +31,7 @@ from server.main import Service, build_outbox, build_service, invitation_policy,
 from server.ports import MailState, MemberFilter, MemberOrder, OutboxMail
 from server.serve import Listen, ServeError, require_free_port, serve
 from server.service.outbox import list_mails, retry_failed
-from server.settings import Settings, SettingsError
+from server.settings import DEFAULT_LIMITS, Settings, SettingsError
 from server.store.sql_store import StoreSetupError
 from server.tour import print_tour
 
@@ -242,6 +242,20 @@ for _command in DATA_COMMANDS:
 @click.option("--cors-origins", envvar="CORS_ORIGINS", default="", help="Origins whose pages may call, by commas.")
 @click.option("--oidc-issuer", envvar="OIDC_ISSUER", default="", help="Trusted OpenID Connect issuers, by commas.")
 @click.option("--oidc-audience", envvar="OIDC_AUDIENCE", default="", help="Audiences their tokens must be for.")
+@click.option(
+    "--limits",
+    envvar="LIMITS",
+    default="",
+    help="Limits to change, like 'caller=600/1m guesses=off'; off turns all off. Each process counts for itself."
+    f" Default: {DEFAULT_LIMITS}.",
+)
+@click.option(
+    "--trusted-proxies",
+    envvar="TRUSTED_PROXIES",
+    default=Settings().trusted_proxies,
+    show_default=True,
+    help="How many proxies of your own stand in front; their X-Forwarded-For says who the client is.",
+)
 @click.option("--tour", is_flag=True, hidden=True, help="Make a token and print what to try (what `make run` uses).")
 @_mail_options
 @_store_options
@@ -260,7 +274,7 @@ def serve_command(host: str, port: int, workers: int, **given: Any) -> None:
         known = settings.is_postgres or os.path.exists(settings.sqlite_path)
         keys = SecretKeys(settings.secret_keys())
         service = build_service(open_store(settings), keys, policy=invitation_policy(settings))
-        _ = settings.issuers, settings.allowed_origins
+        _ = settings.issuers, settings.allowed_origins, settings.rates, settings.proxies
         if build_outbox(settings, service.store, keys) is None:
             log.warning("SMTP_URL is not set: mails stay in the outbox until it is (organization-service outbox list)")
         token = _tour_token(service) if tour else ""

@@ -5,16 +5,20 @@ It finds the face by path, gives the request its id, tells clients whether to re
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import logging
+import math
 import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from server.domain.errors import ServiceError
 from server.faces.exchange import Exchange, current_exchange
+from server.service.limits import UNLIMITED, Limits
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -52,12 +56,32 @@ def _protocol_problem(environ: WSGIEnvironment) -> str:
     return "; ".join(problems)
 
 
+CLIENT_ADDRESS = "x-client-address"
+"""The header in which the server tells the client's address (`serve.py`); what a client sends in it is thrown away."""
+
+_ADDRESS_KEY = "HTTP_" + CLIENT_ADDRESS.upper().replace("-", "_")
+
+
+def client_subject(address: str) -> str:
+    """Give what a client's address counts as: of IPv6 the network of 64 bits, which one client has to itself."""
+    return _network(address) if ":" in address else address
+
+
+@lru_cache(maxsize=4096)
+def _network(address: str) -> str:
+    try:
+        six = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(six.ipv4_mapped or ipaddress.IPv6Network((int(six) >> 64 << 64, 64)))
+
+
 class Edge:
     """The WSGI application of the whole service.
 
     `methods` are the applications by the path of each RPC that they answer, `faces` those by the first segment of
     their paths (`clerk`), `unimplemented` answers every other RPC, and `ping` raises a `ServiceError` while the service
-    can't take requests.
+    can't take requests; `limits` are counted by.
     """
 
     def __init__(
@@ -66,11 +90,13 @@ class Edge:
         faces: Mapping[str, WSGIApplication],
         unimplemented: WSGIApplication,
         ping: Callable[[], None],
+        limits: Limits = UNLIMITED,
     ) -> None:
         self._methods = methods
         self._faces = faces
         self._unimplemented = unimplemented
         self._ping = ping
+        self._limits = limits
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -81,6 +107,7 @@ class Edge:
         given = environ.get("HTTP_X_REQUEST_ID", "")
         exchange = Exchange(
             request_id=given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4()),
+            address=client_subject(environ.get(_ADDRESS_KEY, "")),
             query=environ.get("QUERY_STRING", ""),
             problem=_protocol_problem(environ),
         )
@@ -93,9 +120,16 @@ class Edge:
 
         token = current_exchange.set(exchange)
         try:
+            self._limits.request(exchange.address)
+        except ServiceError as refusal:
+            # The face says so, as its callers understand it; health and pages are for everybody.
+            exchange.refusal = refusal
+        try:
             return self._application(path)(environ, start)
         finally:
             current_exchange.reset(token)
+            if exchange.wrong is not None:
+                self._limits.wrong_secret(exchange.address, exchange.who, exchange.wrong)
             log.info(
                 "request",
                 extra={
@@ -135,7 +169,7 @@ class Edge:
             # Gitpod's JSON SDK would send the same request twice more.
             headers.append(("x-should-retry", "false"))
         if exchange.retry_after_seconds is not None:
-            headers.append(("retry-after", str(max(1, round(exchange.retry_after_seconds)))))
+            headers.append(("retry-after", str(max(1, math.ceil(exchange.retry_after_seconds)))))
         return headers
 
 

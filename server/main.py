@@ -42,6 +42,7 @@ from server.service.backend_keys import BackendKeys
 from server.service.idempotency import Idempotency
 from server.service.invitations import InvitationPolicy, Invitations
 from server.service.invite_links import InviteLinks
+from server.service.limits import UNLIMITED, Limits
 from server.service.organizations import Organizations
 from server.service.outbox import Links, Outbox
 from server.service.roles import Roles
@@ -149,9 +150,15 @@ def build_service(
     )
 
 
-def build_edge(service: Service, *, public_url: str = "http://localhost:8080", sends_mail: bool = False) -> Edge:
+def build_edge(
+    service: Service,
+    *,
+    public_url: str = "http://localhost:8080",
+    sends_mail: bool = False,
+    limits: Limits = UNLIMITED,
+) -> Edge:
     """Give the WSGI application that speaks for the use cases on every wire."""
-    around = tuple(interceptors(service.authentication, service.idempotency, QueryPaging(), reads=READS))
+    around = interceptors(service.authentication, service.idempotency, limits, QueryPaging(), reads=READS)
     options: dict[str, Any] = {"interceptors": around, "codecs": CODECS, "read_max_bytes": READ_MAX_BYTES}
     health = Health(service.store.ping, frozenset(desc.type_name for desc in REFLECTED if desc is not Health.desc()))
     applications: dict[DescService, ConnectWSGIApplication] = {
@@ -179,6 +186,7 @@ def build_edge(service: Service, *, public_url: str = "http://localhost:8080", s
         tokens=service.tokens,
         callers=service.authentication,
         idempotency=service.idempotency,
+        limits=limits,
         clock=service.clock,
         public_url=public_url,
         sends_mail=sends_mail,
@@ -190,4 +198,4 @@ def build_edge(service: Service, *, public_url: str = "http://localhost:8080", s
         **dict.fromkeys(pages.SEGMENTS, pages.pages()),
         "invitations": invitation_page(),
     }
-    return Edge(methods, faces, UnimplementedApplication(), service.store.ping)
+    return Edge(methods, faces, UnimplementedApplication(), service.store.ping, limits)

@@ -26,6 +26,7 @@ from server.main import (
     token_verifier,
     utc_now,
 )
+from server.service.limits import Limits
 from server.service.outbox import forget_old
 from server.settings import Settings
 
@@ -44,7 +45,7 @@ _service = build_service(_store, _keys, verifier=token_verifier(_settings), poli
 _outbox = build_outbox(_settings, _store, _keys)
 
 _public_url = _settings.public_base if _settings.public_url else ""
-wsgi = build_edge(_service, public_url=_public_url, sends_mail=_outbox is not None)
+wsgi = build_edge(_service, public_url=_public_url, sends_mail=_outbox is not None, limits=Limits(_settings.rates))
 reflection = ServerReflectionASGIApplication(ServerReflectionService(*REFLECTED))
 reflection_alpha = ServerReflectionAlphaASGIApplication(ServerReflectionAlphaService(*REFLECTED))
 

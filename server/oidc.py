@@ -24,7 +24,7 @@ from joserfc.jwk import JWKRegistry, Key, RSAKey
 from joserfc.jwt import JWTClaimsRegistry
 
 from server.domain.account import Claims
-from server.domain.errors import CREDENTIALS_INVALID, ISSUER_UNAVAILABLE, ServiceError
+from server.domain.errors import CREDENTIALS_INVALID, ISSUER_UNAVAILABLE, ServiceError, WrongSecretError
 from server.domain.text import is_plain_line
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ class JwtVerifier:
         Raises `CREDENTIALS_INVALID` for any other text; the error's `__cause__` says why, for our log alone.
         Raises `ISSUER_UNAVAILABLE` if the token names a trusted issuer whose keys could never be fetched.
         """
+        proven = False
         try:
             if len(token) > MAX_TOKEN_LENGTH:
                 raise ValueError(f"longer than {MAX_TOKEN_LENGTH} characters")
@@ -110,10 +111,13 @@ class JwtVerifier:
             key = keys.find(header.get("kid"), _REGISTRY.get_alg(header["alg"]))
             if not jws.validate_compact(signed, key, registry=_REGISTRY):
                 raise BadSignatureError
+            proven = True
             _check_claims(claims, config, now=int(self._clock().timestamp()))
             return _person(claims)
         except _UNREADABLE as error:
-            raise ServiceError(CREDENTIALS_INVALID) from error
+            if proven:
+                raise ServiceError(CREDENTIALS_INVALID) from error
+            raise WrongSecretError(CREDENTIALS_INVALID, guess=hash(token)) from error
 
 
 class _Registry(jws.JWSRegistry):

@@ -20,6 +20,7 @@ from typing import Any
 
 from pyvoy import Mount, PyvoyServer
 
+from server.edge import CLIENT_ADDRESS
 from server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -107,6 +108,7 @@ class Server(PyvoyServer):
             stderr=None,
         )
         self._origins = settings.allowed_origins
+        self._proxies = settings.proxies
 
     def get_envoy_config(self) -> dict[str, Any]:
         """Give Envoy's configuration: pyvoy's, with our limits."""
@@ -120,14 +122,21 @@ class Server(PyvoyServer):
 
     def _limit(self, http: dict[str, Any]) -> None:
         http["server_header_transformation"] = "PASS_THROUGH"
+        # The client's address is that of the connection, or what our own proxies say that it is.
         http["use_remote_address"] = True
+        http["xff_num_trusted_hops"] = self._proxies
         http["max_request_headers_kb"] = 32
-        http["common_http_protocol_options"] = {"idle_timeout": "900s", "max_headers_count": 100}
+        http["common_http_protocol_options"] = {
+            "idle_timeout": "900s",
+            "max_headers_count": 100,
+            # WSGI can't tell x_client_address from x-client-address.
+            "headers_with_underscores_action": "DROP_HEADER",
+        }
         http["request_headers_timeout"] = "10s"
         http["stream_idle_timeout"] = "60s"
         http["drain_timeout"] = f"{DRAIN_SECONDS:g}s"
         http["http2_protocol_options"] = {"max_concurrent_streams": 256}
-        http["http_filters"] = [self._readiness(), self._cors(), *http["http_filters"]]
+        http["http_filters"] = [self._readiness(), self._cors(), self._client_address(), *http["http_filters"]]
         # Envoy passes CORS over where a route answers by itself, as pyvoy's does. Nobody follows this one to its end:
         # the applications are filters, and answer before.
         http["route_config"]["validate_clusters"] = False
@@ -141,6 +150,14 @@ class Server(PyvoyServer):
         settings = {"pass_through_mode": True, "headers": [exact_path]}
         type_url = f"{_TYPES}.http.health_check.v3.HealthCheck"
         return {"name": "envoy.filters.http.health_check", "typed_config": {"@type": type_url, **settings}}
+
+    def _client_address(self) -> dict[str, Any]:
+        """Tell the applications the client's address, whatever the client says that it is."""
+        header = {"key": CLIENT_ADDRESS, "value": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}
+        told = {"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        settings = {"mutations": {"request_mutations": [{"append": told}]}}
+        type_url = f"{_TYPES}.http.header_mutation.v3.HeaderMutation"
+        return {"name": "envoy.filters.http.header_mutation", "typed_config": {"@type": type_url, **settings}}
 
     def _cors(self) -> dict[str, Any]:
         return {"name": "envoy.filters.http.cors", "typed_config": {"@type": f"{_TYPES}.http.cors.v3.Cors"}}

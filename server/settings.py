@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from server.domain.rates import Rate
+
 KEY_BYTES = 32
+
+DEFAULT_LIMITS = "address=60000/1m caller=12000/1m backend=60000/1m organization=60000/1m guesses=60/1m"
+"""What LIMITS is where it says nothing else; `service/limits.py` says what each is."""
+
+_RATE = re.compile(r"(\d{1,9})/(\d{0,6})([smh])", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 class SettingsError(Exception):
@@ -41,6 +50,8 @@ class Settings:
     mail_templates: str = ""
     mail_limit: str = "10"
     mail_window_seconds: str = "600"
+    limits: str = ""
+    trusted_proxies: str = "0"
     log_format: str = "auto"
     log_level: str = "info"
 
@@ -93,6 +104,28 @@ class Settings:
                 " numbers from 1 to 999999"
             )
         return int(self.mail_limit), int(self.mail_window_seconds)
+
+    @property
+    def rates(self) -> dict[str, Rate | None]:
+        """The limits by name: the defaults, and over them what LIMITS says; None is no limit."""
+        rates = _rates(DEFAULT_LIMITS)
+        if self.limits.strip() == "off":
+            return dict.fromkeys(rates)
+        given = _rates(self.limits)
+        unknown = sorted(given.keys() - rates.keys())
+        if unknown:
+            raise SettingsError(f"LIMITS has {unknown[0]!r}, which is no limit; there are {', '.join(rates)}")
+        return rates | given
+
+    @property
+    def proxies(self) -> int:
+        """How many proxies of the operator's stand between clients and this server."""
+        text = self.trusted_proxies
+        if not (text.isascii() and text.isdigit() and int(text) < 100):
+            raise SettingsError(
+                f"TRUSTED_PROXIES {text!r} must be the number of your own proxies in front of the server, 0 to 99"
+            )
+        return int(text)
 
     @property
     def public_base(self) -> str:
@@ -151,6 +184,24 @@ class Settings:
 
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _rates(text: str) -> dict[str, Rate | None]:
+    rates: dict[str, Rate | None] = {}
+    for part in text.split():
+        name, _, written = part.partition("=")
+        match = _RATE.fullmatch(written)
+        count, seconds = (int(match[1]), int(match[2] or 1) * _SECONDS[match[3]]) if match else (0, 0)
+        if written in ("off", "0"):
+            rates[name] = None
+        elif count and seconds:
+            rates[name] = Rate(count, seconds)
+        else:
+            raise SettingsError(
+                f"LIMITS has {part!r}; write name=count/span like caller=600/1m or guesses=30/10s, or name=off; one"
+                " space between two"
+            )
+    return rates
 
 
 def _origins(text: str, name: str) -> tuple[str, ...]:

@@ -65,6 +65,16 @@ class ServiceError(Exception):
         return self.reason.sentence.format_map(self.metadata)
 
 
+@dataclass(eq=False)
+class WrongSecretError(ServiceError):
+    """The refusal of a secret that opens nothing, which may be a guess; guesses are slowed (`service/limits.py`).
+
+    `guess` tells secrets apart: the `hash` of the one that was tried.
+    """
+
+    guess: int = 0
+
+
 def invalid_request(violations: Iterable[FieldViolation]) -> ServiceError:
     """Give the refusal of a request some of whose fields break the rules."""
     wrong = tuple(violations)
@@ -279,6 +289,11 @@ IDEMPOTENCY_KEY_REUSED = _reason(
 )
 
 # What passes.
+RATE_LIMITED = _reason(
+    "RATE_LIMITED",
+    Kind.RESOURCE_EXHAUSTED,
+    "There were more than {count} in {window_seconds} seconds, which is the limit of '{limit}'; try again later.",
+)
 DEADLINE_PASSED = _reason(
     "DEADLINE_PASSED", Kind.DEADLINE_EXCEEDED, "The deadline passed before the work was done; nothing was changed."
 )

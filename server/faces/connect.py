@@ -31,6 +31,7 @@ from server.faces.errors import connect_error, refusal_of
 from server.faces.exchange import current_exchange
 from server.service.call import Call, retried
 from server.service.idempotency import Idempotency, canonical
+from server.service.limits import Limits
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,13 @@ def bearer_token(authorization: str) -> str:
     return token.strip()
 
 
+def identified(callers: Callers, limits: Limits, token: str | None, deadline: float) -> Caller | BackendKey | None:
+    """Give who holds the token, as far as the limits let them in; None where there is no token."""
+    exchange = current_exchange.get()
+    exchange.who = limits.identify(exchange.address, token, lambda secret: callers.who(secret, deadline))
+    return exchange.who
+
+
 def refuse(error: Exception) -> ServiceError:
     """Give the refusal that an error means, written down for the edge; what nobody foresaw is logged."""
     refusal = refusal_of(error, read_max_bytes=READ_MAX_BYTES)
@@ -138,11 +146,19 @@ def rule_violations(message: Message[Any]) -> list[FieldViolation]:
     return found
 
 
-class Wellformedness:
-    """Refuses a request whose protocol headers break the rules, before it is read."""
+def require_admitted() -> None:
+    """Refuse a request that the edge doesn't let begin."""
+    refusal = current_exchange.get().refusal
+    if refusal is not None:
+        raise refusal
+
+
+class Admission:
+    """Refuses a request that may not begin, or whose protocol headers break the rules, before it is read."""
 
     def on_start_sync(self, _ctx: RequestContext[Any, Any], /) -> None:
-        """Refuse it (`PROTOCOL_ERROR`)."""
+        """Refuse it, as the edge says or with `PROTOCOL_ERROR`."""
+        require_admitted()
         problem = current_exchange.get().problem
         if problem:
             raise ServiceError(PROTOCOL_ERROR, {"problem": problem})
@@ -177,8 +193,9 @@ class Validation:
 class Identification:
     """Finds who is calling and until when."""
 
-    def __init__(self, callers: Callers) -> None:
+    def __init__(self, callers: Callers, limits: Limits) -> None:
         self._callers = callers
+        self._limits = limits
 
     def intercept_unary_sync(
         self,
@@ -191,8 +208,9 @@ class Identification:
         left = LONGEST_CALL_SECONDS if ctx.timeout_ms is None else min(ctx.timeout_ms / 1000, LONGEST_CALL_SECONDS)
         deadline = time.monotonic() + left
         authorization = ctx.request_headers.get("authorization")
-        who = None if authorization is None else self._callers.who(bearer_token(authorization), deadline)
-        previous = _current_call.set(Call(who, deadline))
+        token = None if authorization is None else bearer_token(authorization)
+        who = identified(self._callers, self._limits, token, deadline)
+        previous = _current_call.set(Call(who, deadline, self._limits))
         try:
             return retried(lambda: call_next(request, ctx), deadline)
         finally:
@@ -241,6 +259,7 @@ def _path(field_path: protovalidate.FieldPathPb | None) -> str:
 def interceptors(
     callers: Callers,
     idempotency: Idempotency,
+    limits: Limits,
     *before_validation: InterceptorSync,
     reads: frozenset[str] = frozenset(),
 ) -> tuple[InterceptorSync, ...]:
@@ -249,4 +268,5 @@ def interceptors(
     `reads` are methods that change nothing though the contract doesn't say so.
     """
     repetition = Repetition(idempotency, reads)
-    return (Boundary(), Wellformedness(), *before_validation, Validation(), Identification(callers), repetition)
+    identification = Identification(callers, limits)
+    return (Boundary(), Admission(), *before_validation, Validation(), identification, repetition)

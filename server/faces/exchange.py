@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from server.domain.errors import FieldViolation, Kind, ServiceError
+from server.domain.account import BackendKey, Caller
+from server.domain.errors import FieldViolation, Kind, ServiceError, WrongSecretError
 from server.faces.errors import SPOKEN
 
 
@@ -13,14 +14,19 @@ from server.faces.errors import SPOKEN
 class Exchange:
     """A request on its way; faces write down how it ended, the edge answers headers by it and logs it.
 
-    `problem` says which of its headers break the rules of the RPC protocols, `violations` what was wrong with the body
-    that the message made of it doesn't show any more.
+    `address` is what the client's address counts as, empty where there is none; `refusal` says why the request may not
+    even begin, `problem` which of its headers break the rules of the RPC protocols, `violations` what was wrong with
+    the body that the message made of it doesn't show any more. `who` calls, `wrong` is of a secret that opens nothing.
     """
 
     request_id: str
+    address: str = ""
     query: str = ""
     problem: str = ""
+    refusal: ServiceError | None = None
     violations: tuple[FieldViolation, ...] = ()
+    who: Caller | BackendKey | None = None
+    wrong: WrongSecretError | None = None
     code: str = "ok"
     reason: str = ""
     repeats: bool = True
@@ -31,6 +37,8 @@ class Exchange:
         spoken = SPOKEN[refusal.reason.kind]
         self.code = spoken.code.value
         self.reason = refusal.reason.name
+        if isinstance(refusal, WrongSecretError):
+            self.wrong = refusal
         # What was too much stays so, unless waiting helps.
         exhausted = refusal.reason.kind is Kind.RESOURCE_EXHAUSTED
         self.repeats = spoken.repeats and not (exhausted and refusal.retry_after_seconds is None)

@@ -20,13 +20,14 @@ from werkzeug.wrappers import Request as HttpRequest
 from werkzeug.wrappers import Response as HttpResponse
 
 from server.domain.errors import MALFORMED_REQUEST, METHOD_NOT_IMPLEMENTED, REQUEST_TOO_LARGE, ServiceError
-from server.faces.connect import LONGEST_CALL_SECONDS, READ_MAX_BYTES, Callers, refuse
+from server.faces.connect import LONGEST_CALL_SECONDS, READ_MAX_BYTES, Callers, identified, refuse, require_admitted
 from server.ports import Clock
 from server.service.access_tokens import AccessTokens
 from server.service.administration import Administration
 from server.service.call import Call, retried
 from server.service.idempotency import Idempotency, canonical
 from server.service.invitations import Invitations
+from server.service.limits import Limits
 from server.service.organizations import Organizations
 from server.service.roles import Roles
 
@@ -93,6 +94,7 @@ class Parts:
     tokens: AccessTokens
     callers: Callers
     idempotency: Idempotency
+    limits: Limits
     clock: Clock
     public_url: str
     sends_mail: bool
@@ -117,6 +119,7 @@ class RestFace:
         self._speaker = speaker
         self._callers = parts.callers
         self._idempotency = parts.idempotency
+        self._limits = parts.limits
         self._map = Map(
             [Rule(prefix + route.path, methods=[route.method], endpoint=route) for route in routes],
             strict_slashes=False,
@@ -129,6 +132,7 @@ class RestFace:
         http = HttpRequest(environ)
         operation = ""
         try:
+            require_admitted()
             route, path = self._route(http)
             operation = route.operation
             answer = self._answer(http, route, path)
@@ -152,9 +156,10 @@ class RestFace:
 
     def _answer(self, http: HttpRequest, route: Route, path: Mapping[str, str]) -> Answer:
         deadline = time.monotonic() + LONGEST_CALL_SECONDS
-        who = self._callers.who(self._speaker.token(http.headers.get("Authorization")), deadline)
+        token = self._speaker.token(http.headers.get("Authorization"))
+        who = identified(self._callers, self._limits, token, deadline)
         content = _content(http)
-        request = Request(Call(who, deadline), http.args, _json(content), path, route.operation)
+        request = Request(Call(who, deadline, self._limits), http.args, _json(content), path, route.operation)
         key = http.headers.get("Idempotency-Key")
         if key is None or http.method in _READING:
             return retried(lambda: route.handler(request), deadline)

@@ -11,7 +11,7 @@ from connectrpc.server import ConnectWSGIApplication, EndpointSync
 from protobuf.wkt import Empty
 
 from server.domain.errors import METHOD_NOT_IMPLEMENTED, ServiceError
-from server.faces.connect import CODECS, Boundary
+from server.faces.connect import CODECS, Admission, Boundary
 
 
 class _Refusal:
@@ -52,7 +52,7 @@ class UnimplementedApplication(ConnectWSGIApplication):
     """Answers every RPC with `METHOD_NOT_IMPLEMENTED`."""
 
     def __init__(self) -> None:
-        super().__init__(endpoints=_EveryMethod(), interceptors=(Boundary(), _Refusal()), codecs=CODECS)
+        super().__init__(endpoints=_EveryMethod(), interceptors=(Boundary(), Admission(), _Refusal()), codecs=CODECS)
 
     @property
     def path(self) -> str:

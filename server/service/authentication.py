@@ -14,7 +14,7 @@ from datetime import datetime
 
 from server.domain.account import LOCAL_ISSUER, AccessToken, Account, BackendKey, Caller, Claims
 from server.domain.address import address_key
-from server.domain.errors import CREDENTIALS_INVALID, ServiceError
+from server.domain.errors import CREDENTIALS_INVALID, ServiceError, WrongSecretError
 from server.ports import Clock, Ids, Snapshot, Store, TokenVerifier, Transaction
 from server.service.access_tokens import TOKEN_PREFIX, token_hash
 from server.service.backend_keys import KEY_PREFIX
@@ -59,7 +59,7 @@ class Authentication:
         if token.startswith((TOKEN_PREFIX, KEY_PREFIX)):
             return self._by_secret(token, deadline)
         if self._verifier is None:
-            raise ServiceError(CREDENTIALS_INVALID)
+            raise WrongSecretError(CREDENTIALS_INVALID, guess=hash(token))
         return Caller(self._account_of(self._verifier.verify(token)))
 
     def _by_secret(self, secret: str, deadline: float | None) -> Caller | BackendKey:
@@ -83,7 +83,7 @@ class Authentication:
         with self._store.snapshot(deadline) as tx:
             known = self._backend_key(tx, key, until) if of_backend else self._access_token(tx, key, until)
         if known is None:
-            raise ServiceError(CREDENTIALS_INVALID)
+            raise WrongSecretError(CREDENTIALS_INVALID, guess=hash(key))
         if len(self._remembered) >= REMEMBERED_TOKENS:
             self._remembered.clear()
         self._remembered[key] = known

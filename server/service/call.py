@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from server.domain.account import Account, BackendKey, Caller, Scope
@@ -24,19 +24,22 @@ from server.domain.errors import (
 )
 from server.domain.organization import Member
 from server.ports import Snapshot, Store, Transaction
+from server.service.limits import UNLIMITED, Limits
 
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: who makes it (None when nobody has signed in) and until when an answer is wanted.
+    """One call: who makes it (None when nobody has signed in), until when an answer is wanted, and what limits it.
 
     `deadline` is in seconds of `time.monotonic`.
     """
 
     who: Caller | BackendKey | None
     deadline: float | None = None
+    limits: Limits = UNLIMITED
+    _counted: set[str] = field(default_factory=set, repr=False, compare=False)
 
     @property
     def caller(self) -> Caller:
@@ -46,6 +49,15 @@ class Call:
         if self.who is None:
             raise ServiceError(CREDENTIALS_MISSING)
         return self.who
+
+    def count_for(self, organization_id: str) -> None:
+        """Count the call for the organization, once, however often it is tried; `RATE_LIMITED` for one too many.
+
+        Only for those who may know of the organization: nobody else may use up what it has.
+        """
+        if organization_id not in self._counted:
+            self.limits.organization(organization_id)
+            self._counted.add(organization_id)
 
     def require_person(self) -> None:
         """Refuse whoever isn't one, before anything is looked up: the answer mustn't tell strangers what exists."""
@@ -105,6 +117,7 @@ def caller_member(tx: Snapshot, call: Call, organization_id: str) -> Member:
     member = tx.member(organization_id, call.caller.account_id) if call.caller.reaches(organization_id) else None
     if member is None or not member.is_active:
         raise ServiceError(ORGANIZATION_NOT_FOUND)
+    call.count_for(organization_id)
     return member
 
 
@@ -131,6 +144,7 @@ def administrator(
     call.who.require(scope)
     if not call.who.reaches(organization_id) or tx.organization(organization_id) is None:
         raise ServiceError(ORGANIZATION_NOT_FOUND)
+    call.count_for(organization_id)
     if on_behalf_of is None:
         return None
     member = tx.member(organization_id, on_behalf_of)

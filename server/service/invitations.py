@@ -20,6 +20,7 @@ from server.domain.errors import (
     ORGANIZATION_NOT_FOUND,
     REDIRECT_NOT_ALLOWED,
     ServiceError,
+    WrongSecretError,
     invalid_field,
 )
 from server.domain.invitation import (
@@ -552,6 +553,8 @@ class Invitations:
         """Give the invitation that a token opens, or that is the caller's own."""
         if token:
             found = tx.invitation_by_token(token_hash(token))
+            if found is None:
+                raise WrongSecretError(INVITATION_NOT_FOUND, guess=hash(token))
         else:
             call.require_account_token()
             found = tx.invitation(invitation_id)

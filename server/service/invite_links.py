@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from server.domain.errors import INVITE_NOT_FOUND, NO_LIVE_INVITE, ServiceError
+from server.domain.errors import INVITE_NOT_FOUND, NO_LIVE_INVITE, ServiceError, WrongSecretError
 from server.domain.invite_link import InviteLink, lookup_hash
 from server.domain.organization import Organization
 from server.domain.secrets import SecretKeys
@@ -54,5 +54,5 @@ class InviteLinks:
         with self.store.snapshot(call.deadline) as tx:
             organization = tx.organization_by_invite(lookup_hash(invite_id))
         if organization is None:
-            raise ServiceError(INVITE_NOT_FOUND)
+            raise WrongSecretError(INVITE_NOT_FOUND, guess=hash(invite_id))
         return organization

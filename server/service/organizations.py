@@ -15,6 +15,7 @@ from server.domain.errors import (
     ORGANIZATION_NOT_FOUND,
     USER_NOT_FOUND,
     ServiceError,
+    WrongSecretError,
 )
 from server.domain.invite_link import lookup_hash
 from server.domain.organization import (
@@ -114,7 +115,7 @@ class Organizations:
         with writing(self._store, call) as tx:
             organization = tx.lock_organization_by_invite(lookup_hash(invite_id))
             if organization is None:
-                raise ServiceError(INVITE_NOT_FOUND)
+                raise WrongSecretError(INVITE_NOT_FOUND, guess=hash(invite_id))
             return admit(tx, organization, account, Role.MEMBER, ids=self._ids, clock=self._clock)
 
     def join_by_domain(self, call: Call, organization_id: str) -> Member:

@@ -15,10 +15,12 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from server.domain import errors
 from server.domain.errors import CATALOG, Kind, Reason, ServiceError
 from server.domain.organization import Role
+from server.domain.rates import Rate
 from server.domain.secrets import SecretKeys
 from server.faces.connect import READ_MAX_BYTES
 from server.main import Service, build_edge, build_service
 from server.ports import Snapshot, Store, Transaction
+from server.service.limits import Limits
 from tests.conftest import KEY
 from tests.faces.conftest import Stage
 from tests.faces.wire import CONNECT_JSON, CONNECT_PROTO, GRPC, GRPC_CODES, GRPC_WEB, PROTOCOLS, Answer, Wire
@@ -175,6 +177,14 @@ def issuer_down(stage: Stage) -> Wire:
     return Wire(
         build_edge(build_service(world.service.store, SecretKeys([KEY]), clock=world.clock, verifier=IssuerDown()))
     )
+
+
+def used_up(stage: Stage) -> Wire:
+    """Give the service with a limit that Ada has reached."""
+    limits = Limits({"caller": Rate(1, 3600)}, monotonic=lambda: 0.0)
+    wire = Wire(build_edge(stage.world.service, limits=limits))
+    assert wire.call(CONNECT_JSON, "GetAuthenticatedIdentity", token=stage.token("Ada")).code == "ok"
+    return wire
 
 
 def key_lost(stage: Stage) -> Wire:
@@ -425,6 +435,15 @@ CASES = [
             (errors.CONFLICT, None),
         )
         for m in ("GetOrganization", "JoinOrganization")
+    ),
+    *(
+        Case(
+            errors.RATE_LIMITED,
+            m,
+            wire=used_up,
+            metadata={"limit": "caller", "count": "1", "window_seconds": "3600"},
+        )
+        for m in READING + WRITING
     ),
     Case(errors.DEADLINE_PASSED, "CreateOrganization", headers={"connect-timeout-ms": "0", "grpc-timeout": "0m"}),
     *(Case(errors.INTERNAL, m, wire=broken) for m in READING + WRITING if m != "GetAuthenticatedIdentity"),
