@@ -7,8 +7,6 @@ server's.
 from __future__ import annotations
 
 import json
-import os
-import signal
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -237,23 +235,6 @@ def test_another_request_with_the_key_is_refused_on_every_wire(site: Site) -> No
 # Kills of the real server.
 
 
-def family(pid: int) -> list[int]:
-    """Give a process and all that it has started."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(one for child in children for one in family(int(child)))]
-
-
-def kill(server: RunningServer) -> None:
-    """End a server as the machine's end would: without a word, all of its processes."""
-    processes = family(server.process.pid)
-    assert len(processes) > 1
-    for pid in processes:
-        os.kill(pid, signal.SIGSTOP)
-    for pid in processes:
-        os.kill(pid, signal.SIGKILL)
-    server.stop(signal.SIGKILL)
-
-
 SINGLES, BATCHES = 120, 20
 """Requests for each kill; a batch has ten addresses."""
 
@@ -338,7 +319,7 @@ def _storm_and_kill(server: RunningServer, requests: list[Sent], headers: dict[s
     def end() -> None:
         for _ in range(len(requests) // 3):
             assert answered.acquire(timeout=30)
-        kill(server)
+        server.kill()
 
     with closing(Connections(server)) as post:
         at_once([end, *[send] * 16])

@@ -25,7 +25,7 @@ from server.service.invitations import NewInvitation
 from server.settings import Settings
 from tests.mail.conftest import PUBLIC_URL
 from tests.mail.mail_server import MailServer, mail_server
-from tests.running import RunningServer, run_program, wait_until
+from tests.running import RunningServer, family, run_program, wait_until
 
 
 @dataclass
@@ -91,12 +91,6 @@ def serving(us: Neighbour, smtp_url: str, *options: str) -> Iterator[RunningServ
         running.stop()
 
 
-def children(pid: int) -> list[int]:
-    """Give the processes below a process."""
-    below = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return below + [grandchild for child in below for grandchild in children(child)]
-
-
 def test_the_server_sends_what_another_process_queued(us: Neighbour, smtp: MailServer) -> None:
     with serving(us, smtp.url, "--mail-from", "Acme <hello@acme.example>") as running:
         invitation = us.invite("grace@example.com")
@@ -122,13 +116,13 @@ def test_a_mail_whose_server_was_killed_before_sending_goes_out_after_the_restar
     with mail_server() as gone:
         pass
     with serving(us, gone.url) as running:
-        family = [running.process.pid, *children(running.process.pid)]
-        assert len(family) > 1
+        processes = family(running.process.pid)
+        assert len(processes) > 1
         # Stopped first, so that the commit surely comes before the end and no try at sending does.
-        for pid in family:
+        for pid in processes:
             os.kill(pid, signal.SIGSTOP)
         invitation = us.invite("grace@example.com")
-        for pid in family:
+        for pid in processes:
             os.kill(pid, signal.SIGKILL)
         running.process.wait(10)
     assert us.delivery(invitation) is DeliveryState.QUEUED
