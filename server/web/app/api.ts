@@ -1,7 +1,7 @@
 // The one way from the pages to the service: its own contract over Connect with JSON. Whatever a call throws is told by
 // `refusalOf`; what people read about it stands in texts/common.
 
-import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
+import { type CallOptions, Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
 import { AccountService } from "./gen/gitpod/v1/account_pb";
 import { OrganizationService } from "./gen/gitpod/v1/organization_pb";
@@ -88,7 +88,35 @@ export class IdempotencyKeys {
   }
 }
 
+const keys = new IdempotencyKeys();
+
+const withoutBigInts = (_: string, value: unknown): unknown => (typeof value === "bigint" ? `${value}` : value);
+
+/**
+ * Sends a request that changes something under an Idempotency-Key. Until the service has answered for good the same
+ * request goes out under the same key, so whoever tries again after a lost answer does it once.
+ */
+export async function once<Request, Response>(
+  method: string,
+  call: (request: Request, options: CallOptions) => Promise<Response>,
+  request: Request,
+): Promise<Response> {
+  const what = JSON.stringify([method, request], withoutBigInts);
+  try {
+    const response = await call(request, { headers: keys.headers(what) });
+    keys.settled(what);
+    return response;
+  } catch (thrown) {
+    if (!refusalOf(thrown).passing) keys.settled(what);
+    throw thrown;
+  }
+}
+
 function newKey(): string {
   // crypto.randomUUID isn't there where a page comes over plain HTTP.
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
+
+/** Whether the call was refused because nobody is signed in, or not any more. */
+export const isSignedOut = ({ reason }: Refusal): boolean =>
+  reason === "CREDENTIALS_MISSING" || reason === "CREDENTIALS_INVALID";

@@ -69,6 +69,7 @@ export async function loadTexts(): Promise<void> {
 const plurals = new Intl.PluralRules(language);
 const numbers = new Intl.NumberFormat(locale);
 const dates = new Intl.DateTimeFormat(locale, { dateStyle: "long" });
+const clocks = new Intl.DateTimeFormat(locale, { timeStyle: "short" });
 const times = new Intl.DateTimeFormat(locale, { dateStyle: "long", timeStyle: "short" });
 
 /** Gives the form for a count, with {count} filled in. */
@@ -79,6 +80,7 @@ export function plural(count: number, forms: { one?: string; other: string }): s
 
 export const number = (value: number): string => numbers.format(value);
 export const date = (value: Date): string => dates.format(value);
+export const clock = (value: Date): string => clocks.format(value);
 export const time = (value: Date): string => times.format(value);
 
 /** Says how long that is, in the largest unit that fits: "in 5 minutes" without the "in". */

@@ -25,8 +25,16 @@ export function Button({ look = "plain", busy = false, type = "button", onClick,
 }
 
 /** A link that looks like a button: for going somewhere, where a button does something. */
-export function ButtonLink({ look = "plain", ...rest }: { look?: "primary" | "plain" } & JSX.IntrinsicElements["a"]) {
-  return <a {...rest} class={`button ${look}`} />;
+export function ButtonLink({
+  look = "plain",
+  children,
+  ...rest
+}: { look?: "primary" | "plain" } & JSX.IntrinsicElements["a"]) {
+  return (
+    <a {...rest} class={`button ${look}`}>
+      <span class="label">{children}</span>
+    </a>
+  );
 }
 
 type FieldProps = {

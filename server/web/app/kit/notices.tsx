@@ -41,12 +41,13 @@ export function RefusalText({ refusal }: { refusal: Refusal }) {
 
 /** The same as a notice, with a way to try again where that may help. */
 export function RefusalNotice({ refusal, again }: { refusal: Refusal; again?: (() => void) | undefined }) {
+  const wait = refusal.retryAfterSeconds;
   return (
     <Notice tone="wrong">
       <p>
         <RefusalText refusal={refusal} />
       </p>
-      {again && refusal.passing && <Button onClick={again}>{common().tryAgain}</Button>}
+      {again && (refusal.passing || wait !== null) && <Button onClick={again}>{common().tryAgain}</Button>}
     </Notice>
   );
 }
