@@ -11,7 +11,6 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -68,19 +67,76 @@ def origin_of(directory: Path) -> Iterator[str]:
             thread.join()
 
 
-@dataclass(frozen=True)
-class Visit:
-    """What a page's function gave, the requests that the page sent (preflights aren't told), and the console."""
+class Person:
+    """Somebody with a browser of their own: its cookies, and one tab. `people.js` says what each step does."""
 
-    answer: Any
-    requests: list[dict[str, str]]
-    console: list[str]
+    def __init__(self, browser: Browser, name: str) -> None:
+        self._browser = browser
+        self.name = name
+
+    def do(self, step: str, value: Any = None) -> Any:
+        """Take one step, and give what it gives; it fails where the page doesn't let the person do that."""
+        return self._browser.step(self.name, step, value)
+
+    def open(self, url: str) -> None:
+        self.do("open", url)
+
+    def click(self, name: str) -> None:
+        self.do("click", name)
+
+    def follow(self, name: str) -> None:
+        self.do("follow", name)
+
+    def fill(self, label: str, text: str) -> None:
+        self.do("fill", [label, text])
+
+    def see(self, sentence: str) -> dict[str, Any]:
+        """Wait until a sentence, or a part of it, is shown; give what is shown then."""
+        seen: dict[str, Any] = self.do("see", sentence)
+        return seen
+
+    def sent(self, method: str = "") -> list[dict[str, Any]]:
+        """The requests that the tab sent so far (preflights aren't told), or those that called a method."""
+        requests: list[dict[str, Any]] = self.do("sent")
+        return [request for request in requests if not method or request["url"].endswith(f"/{method}")]
+
+    def said(self) -> list[str]:
+        """What stands in the console. That a request was refused, the browser itself writes there."""
+        lines: list[str] = self.do("said")
+        return [line for line in lines if not line.startswith("Failed to load resource: ")]
 
 
-def visit(origin: str, function: str, options: dict[str, Any]) -> Visit:
-    """Open the page in a fresh Chromium and call one of its functions."""
-    job = {"chromium": program("chromium"), "page": f"{origin}/index.html", "function": function, "options": options}
-    return Visit(**json.loads(run(program("node"), str(HERE / "visit.js"), given=json.dumps(job))))
+class Browser:
+    """A Chromium with people in it."""
+
+    def __init__(self) -> None:
+        command = [program("node"), str(HERE / "people.js"), program("chromium")]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self._count = 0
+
+    def come(self, **context: Any) -> Person:
+        """Let somebody come who was never here, with Playwright's options of a browser context."""
+        self._count += 1
+        person = Person(self, str(self._count))
+        person.do("come", {"locale": "en-GB", "timezoneId": "UTC"} | context)
+        return person
+
+    def step(self, person: str, step: str, value: Any) -> Any:
+        """Have a step taken."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps({"person": person, "step": step, "value": value}), file=self._process.stdin, flush=True)
+        line = self._process.stdout.readline()
+        assert line, f"the browser is gone: {self._process.communicate()[1]}"
+        given = json.loads(line)
+        assert "problem" not in given, given["problem"]
+        return given["answer"]
+
+    def close(self) -> None:
+        """Close it; the process ends with its input."""
+        self._process.communicate(timeout=30)
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -1,4 +1,4 @@
-// A page of somebody's web application that calls the service. browser.py bundles it; visit.js calls what it puts into
+// A page of somebody's web application that calls the service. browser.py bundles it; tests call what it puts into
 // `window`. Both functions answer with plain values, which the tests hold against what they should be.
 
 import { Code, ConnectError, createClient } from "@connectrpc/connect";

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.running import RunningServer, running_server, wait_until
-from tests.web.browser import bundle, origin_of, program, visit
+from tests.web.browser import Person, bundle, origin_of
 from tests.web.household import ORGANIZATIONS, People, household, people
 
 PROTOCOLS = ["Connect with JSON", "Connect with binary messages", "gRPC-Web"]
@@ -18,7 +18,6 @@ PROTOCOLS = ["Connect with JSON", "Connect with binary messages", "gRPC-Web"]
 @pytest.fixture(scope="module")
 def origins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """Two origins that the same page comes from."""
-    program("chromium")
     directory = tmp_path_factory.mktemp("page")
     bundle(directory)
     with origin_of(directory / "site") as allowed, origin_of(directory / "site") as other:
@@ -46,11 +45,11 @@ def _requests(log: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_page_of_an_allowed_origin_lives_an_organizations_life(
-    protocol: str, origins: tuple[str, str], service: RunningServer, persons: People
+    protocol: str, origins: tuple[str, str], service: RunningServer, persons: People, person: Person
 ) -> None:
     options = {"url": service.url, "protocol": protocol, "ada": persons.ada, "bob": persons.bob}
-    visited = visit(origins[0], "liveTogether", options)
-    life = visited.answer
+    person.open(f"{origins[0]}/index.html")
+    life = person.do("call", ["liveTogether", options])
 
     organization = life["organization"]
     assert organization["name"] == "Acme"
@@ -81,46 +80,44 @@ def test_a_page_of_an_allowed_origin_lives_an_organizations_life(
     assert "was replaced" in refusals["oldLink"]["message"]
 
     # Connect asks by GET where nothing is changed; gRPC-Web knows only POST.
-    methods = {sent["url"].partition("?")[0]: sent["method"] for sent in visited.requests}
+    methods = {sent["url"].partition("?")[0]: sent["method"] for sent in person.sent()}
     reading = "POST" if protocol == "gRPC-Web" else "GET"
     for name in ("GetOrganization", "GetOrganizationInviteSummary", "ListMembers"):
         assert methods[f"{service.url}{ORGANIZATIONS}/{name}"] == reading, name
     for name in ("CreateOrganization", "JoinOrganization", "CreateOrganizationInvite"):
         assert methods[f"{service.url}{ORGANIZATIONS}/{name}"] == "POST", name
-    assert not [line for line in visited.console if "CORS" in line]
+    assert not [line for line in person.said() if "CORS" in line]
 
 
 def test_a_page_of_another_origin_is_refused_by_the_browser_and_changes_nothing(
-    origins: tuple[str, str], service: RunningServer, persons: People
+    origins: tuple[str, str], service: RunningServer, persons: People, person: Person
 ) -> None:
     home = household(persons)
     before = home.kept()
     seen = len(service.log)
 
-    visited = visit(
-        origins[1],
-        "intrude",
-        {
-            "url": service.url,
-            "ada": persons.ada,
-            "organizationId": home.organization_id,
-            "userId": home.bobs_user_id,
-            "inviteId": home.invite_id,
-        },
-    )
+    person.open(f"{origins[1]}/index.html")
+    options = {
+        "url": service.url,
+        "ada": persons.ada,
+        "organizationId": home.organization_id,
+        "userId": home.bobs_user_id,
+        "inviteId": home.invite_id,
+    }
+    answer = person.do("call", ["intrude", options])
 
     for protocol in PROTOCOLS:
-        for refusal in visited.answer["refusals"][protocol]:
+        for refusal in answer["refusals"][protocol]:
             # No code of the service's, no detail, no header: the browser keeps all of that to itself.
             assert refusal["message"] == "Failed to fetch", (protocol, refusal)
             assert not refusal["reason"]
             assert not refusal["requestId"]
-    refused = [line for line in visited.console if f"from origin '{origins[1]}' has been blocked by CORS" in line]
-    assert len(refused) == sum(len(visited.answer["refusals"][protocol]) for protocol in PROTOCOLS)
+    refused = [line for line in person.said() if f"from origin '{origins[1]}' has been blocked by CORS" in line]
+    assert len(refused) == sum(len(answer["refusals"][protocol]) for protocol in PROTOCOLS)
 
     # Sent without asking, and answered where the page can't look.
-    assert visited.answer["blind"] == {"type": "opaque", "status": 0}
-    assert visited.answer["beacon"] is True
+    assert answer["blind"] == {"type": "opaque", "status": 0}
+    assert answer["beacon"] is True
 
     # Of what changes something, nothing came further than the preflight but what no browser asks about.
     def blind() -> list[str]:

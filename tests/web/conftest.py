@@ -1,0 +1,25 @@
+"""The browser that tests of pages share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.web.browser import Browser, Person, built
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    built()
+    browser = Browser()
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def person(chromium: Browser) -> Iterator[Person]:
+    """Somebody who was never here."""
+    person = chromium.come()
+    yield person
+    person.do("leave")
