@@ -39,7 +39,7 @@ install: $(VENV)/installed pages ## set up .venv with the locked versions, and b
 lock: install ## write requirements/*.txt anew from pyproject.toml and requirements/*.in
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/runtime.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml requirements/dev.in -o requirements/dev.txt
-	for alone in requirements/sdk-*.in requirements/audit.in; do \
+	for alone in requirements/sdk-*.in requirements/audit.in requirements/bench-peers.in; do \
 	    uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $$alone -o $${alone%.in}.txt || exit 1; \
 	done
 
@@ -92,3 +92,7 @@ sbom: $(AUDIT)/installed $(RUNTIME)/installed ## write dist/sbom-service.json: w
 .PHONY: bench-quick
 bench-quick: install ## what calls cost beside the runtime and SQLite alone; fails on gross regressions
 	$(PY) -m bench.quick
+
+.PHONY: bench
+bench: install ## measures beside ceilings and peers, for an hour: ARGS=--short for minutes, ARGS=--help for parts
+	$(PY) -m bench.compare $(ARGS)

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.calls import CREATE, JOIN, SUMMARY
-from bench.data import data
+from bench.calls import CREATE, JOIN, SUMMARY, Call
+from bench.data import Data, data
 from bench.load import ROOT, Outcome, WrongAnswerError
+from bench.rounds import Sample
 from server.domain.invite_link import lookup_hash
 from server.service.access_tokens import token_hash
 from server.store.sql import _ACCOUNT, _MEMBER, _ORGANIZATION, _TOKEN_COLUMNS
@@ -47,6 +48,9 @@ PUT_MEMBER = (
     " ON CONFLICT (organization_id, account_id) DO NOTHING"
 )
 COUNT = "UPDATE organizations SET member_count = member_count + 1 WHERE id = ?"
+
+BATCH = 16
+"""Calls in a transaction of SQLite alone: half of 32 callers, since the others come while it commits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,27 @@ def run(bare: Bare, core: int | None = None, environ: dict[str, str] | None = No
         raise WrongAnswerError(done.stderr.decode(errors="replace")[-2000:])
     outcome: Outcome = pickle.loads(done.stdout)
     return outcome
+
+
+def sample(
+    known: Data,
+    call: Call,
+    path: Path,
+    seconds: float,
+    core: int | None = None,
+    *,
+    batch: int | None = None,
+    environ: dict[str, str] | None = None,
+) -> Sample:
+    """Measure a call's statements; a write's in transactions of BATCH unless another number is given."""
+    batch = batch or (1 if call is SUMMARY else BATCH)
+    outcome = run(Bare(path, known.organizations, call.name, seconds, batch), core, environ)
+    return Sample(
+        rate=outcome.rate * batch,
+        p50=1000 * outcome.percentile(0.5),
+        p99=1000 * outcome.percentile(0.99),
+        micros=1e6 * outcome.processor_seconds / (outcome.count * batch),
+    )
 
 
 def work(bare: Bare) -> Outcome:

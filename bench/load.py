@@ -57,6 +57,7 @@ class Load:
     headers: tuple[tuple[str, str], ...] = (("content-type", "application/json"),)
     most: int | None = None
     """Stop after so many answers."""
+    method: str = "POST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ class _Http1:
             headers = [("host", self._host), ("content-length", str(len(request.body)))]
             headers += [*self._load.headers, *request.headers]
             lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
-            head = f"POST {request.path or self._load.path} HTTP/1.1\r\n{lines}\r\n"
+            head = f"{self._load.method} {request.path or self._load.path} HTTP/1.1\r\n{lines}\r\n"
             content = _RENDERED[id(request)] = head.encode() + request.body
         self._peer.sendall(content)
         return 0
@@ -298,10 +299,16 @@ class _Calling:
                 self._ask(under)
 
 
+def run_here(load: Load) -> Outcome:
+    """Run a load in this process."""
+    _RENDERED.clear()
+    return _Calling(load).run()
+
+
 def main() -> None:
     load = pickle.load(sys.stdin.buffer)
     try:
-        outcome = _Calling(load).run()
+        outcome = run_here(load)
     except (WrongAnswerError, OSError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     sys.stdout.buffer.write(pickle.dumps(outcome))

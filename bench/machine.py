@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def processor_seconds(first: int) -> float:
-    """Give the processor time that a process and its descendants have used."""
+def _tree(first: int) -> dict[int, float]:
+    """Give a process and its descendants, each with the processor seconds that it and what it waited for have used."""
     parents = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -26,13 +26,27 @@ def processor_seconds(first: int) -> float:
         more = {pid for pid, (parent, _) in parents.items() if parent in known} - known
         known |= more
         grown = bool(more)
-    return sum(parents[pid][1] for pid in known & parents.keys())
+    return {pid: parents[pid][1] for pid in known & parents.keys()}
 
 
-def memory_bytes(pid: int) -> int:
-    """Give how much memory a process holds that it shares with nobody, or a part of what it shares."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024
+def processor_seconds(first: int) -> float:
+    """Give the processor time that a process and its descendants have used."""
+    return sum(_tree(first).values())
+
+
+def processes(first: int) -> list[int]:
+    """Give a process and its descendants."""
+    return list(_tree(first))
+
+
+def memory_bytes(pid: int) -> tuple[int, int]:
+    """Give what a process holds in memory, its share of what it shares with others included, and how much is its own.
+
+    The rest are pages of files, such as the database's, which the kernel takes back when it wants to.
+    """
+    lines = (line.split() for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+    sizes = {name: int(value) * 1024 for name, value, *_ in lines}
+    return sizes["Pss:"], sizes["Pss_Anon:"]
 
 
 def cores() -> tuple[int | None, int | None]:
@@ -51,6 +65,18 @@ def pinned(to: int | Iterable[int] | None) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def environment(more: Mapping[str, str]) -> Iterator[None]:
+    """Let the processes that are started in the block have more in their environment."""
+    before = dict(os.environ)
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def description() -> str:

@@ -18,36 +18,18 @@ from pathlib import Path
 from bench import bare
 from bench.calls import CREATE, JOIN, SUMMARY, Call, of_echo
 from bench.data import Data, data
-from bench.load import Outcome
 from bench.machine import cores, description
 from bench.rounds import Sample, figure, measure, rounds, table
 from bench.servers import Server, echo, service
 
 ORGANIZATIONS = 20_000
 CALLERS = 32
-BATCH = 16
-"""Calls in a transaction of SQLite alone: half of the callers, since the others come while it commits."""
-
 LIMITS = {
     (SUMMARY.name, "JSON"): 12.0,
     (CREATE.name, "JSON"): 12.0,
     (JOIN.name, "JSON"): 12.0,
     (SUMMARY.name, "gRPC"): 12.0,
 }
-
-
-def _of_bare(outcome: Outcome, batch: int) -> Sample:
-    return Sample(
-        rate=outcome.rate * batch,
-        p50=1000 * outcome.percentile(0.5),
-        p99=1000 * outcome.percentile(0.99),
-        micros=1e6 * outcome.processor_seconds / (outcome.count * batch),
-    )
-
-
-def _bare(known: Data, call: Call, path: Path, seconds: float, core: int | None) -> Sample:
-    batch = 1 if call is SUMMARY else BATCH
-    return _of_bare(bare.run(bare.Bare(path, known.organizations, call.name, seconds, batch), core), batch)
 
 
 def _measure(known: Data, call: Call, wire: str, server: Server, seconds: float, core: int | None) -> Sample:
@@ -77,7 +59,7 @@ def compare(seconds: float, count: int) -> bool:
             contestants[f"{name} {wire} service"] = partial(_measure, known, call, wire, ours, seconds, second)
             contestants[f"{name} {wire} echo"] = partial(_echo, known, call, wire, theirs, seconds, second)
             if wire == "JSON":
-                contestants[f"{name} bare"] = partial(_bare, known, call, alone, seconds, first)
+                contestants[f"{name} bare"] = partial(bare.sample, known, call, alone, seconds, first)
         found = rounds(contestants, count)
     rows, within = [], True
     for (name, wire), limit in LIMITS.items():

@@ -6,9 +6,12 @@ import random
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bench.load import Load, run
 from bench.machine import processor_seconds
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,15 @@ def measure(load: Load, pid: int, core: int | None = None) -> Sample:
 def rounds(contestants: Mapping[str, Callable[[], Sample]], count: int) -> dict[str, list[Sample]]:
     """Measure each contestant once a round, each round in another order."""
     found: dict[str, list[Sample]] = {name: [] for name in contestants}
-    order = list(contestants)
     for _ in range(count):
-        random.shuffle(order)
-        for name in order:
+        for name in shuffled(list(contestants)):
             found[name].append(contestants[name]())
     return found
+
+
+def shuffled(items: Sequence[Item]) -> list[Item]:
+    """Give the items in another order."""
+    return random.sample(items, len(items))
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -15,6 +15,9 @@ from bench.data import SECRET_KEY
 from bench.machine import pinned
 from tests.running import RunningServer
 
+LIMITS = " ".join(f"{name}=999999999/1s" for name in ("address", "caller", "backend", "organization", "guesses"))
+"""Limits that are kept, at what it costs to keep them, and reached by nobody."""
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -28,13 +31,15 @@ class Server:
 
 @contextmanager
 def service(
-    database: Path, core: int | None = None, options: Sequence[str] = (), environ: Mapping[str, str] | None = None
+    database: Path | str,
+    core: int | None = None,
+    options: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
-    """Run the service on a database, as it runs in production: with its log, which goes nowhere."""
+    """Run the service on a file of SQLite's, or on what a URL names, with its log, which goes nowhere."""
+    url = f"sqlite:///{database}" if isinstance(database, Path) else database
     with pinned(core):
-        running = RunningServer(
-            f"sqlite:///{database}", *options, environ={"SECRET_KEY": SECRET_KEY, **(environ or {})}
-        )
+        running = RunningServer(url, *options, environ={"SECRET_KEY": SECRET_KEY, "LIMITS": LIMITS, **(environ or {})})
     try:
         yield Server(running.url, running.process.pid)
     finally:
