@@ -17,12 +17,26 @@ class Background:
     def __init__(self) -> None:
         self.stopping = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._waking: list[threading.Event] = []
 
-    def every(self, seconds: float, work: Callable[[], object], failed: str) -> None:
-        """Do work every so many seconds; `failed` is what the log says where it can't be done."""
+    def every(
+        self, seconds: float, work: Callable[[], object], failed: str, woken: threading.Event | None = None
+    ) -> None:
+        """Do work every so many seconds, and at once where `woken` is set.
+
+        `failed` is what the log says where it can't be done.
+        """
+        awaited = woken or threading.Event()
+        self._waking.append(awaited)
 
         def run() -> None:
-            while not self.stopping.wait(seconds):
+            while True:
+                awaited.wait(seconds)
+                # Before the work, so that who sets it meanwhile has it done again; and before the look at `stopping`,
+                # which is set first.
+                awaited.clear()
+                if self.stopping.is_set():
+                    return
                 attempt(work, failed)
 
         thread = threading.Thread(target=run, name=f"every {seconds:g} s", daemon=True)
@@ -32,6 +46,8 @@ class Background:
     def stop(self, within_seconds: float) -> None:
         """Begin nothing any more, and wait a little for what is being done."""
         self.stopping.set()
+        for awaited in self._waking:
+            awaited.set()
         for thread in self._threads:
             thread.join(within_seconds)
 

@@ -16,6 +16,7 @@ from server.domain.account import AccessToken, Account, BackendKey, Claims
 from server.domain.invitation import DeliveryState, Invitation, InvitationStatus, NamedRole
 from server.domain.invite_link import InviteLink
 from server.domain.organization import Member, Membership, MemberStatus, Organization, Role
+from server.domain.session import Session, SignInCode
 
 Clock = Callable[[], datetime]
 """Gives the time as an aware datetime in UTC, to the microsecond."""
@@ -29,6 +30,23 @@ class TokenVerifier(Protocol):
 
     def verify(self, token: str) -> Claims:
         """Give what the token says; `CREDENTIALS_INVALID` or `ISSUER_UNAVAILABLE` otherwise."""
+        ...
+
+
+class SignInProvider(Protocol):
+    """The OpenID Connect provider at which people sign in to the pages (code flow with PKCE)."""
+
+    @property
+    def issuer(self) -> str: ...
+    def authorization_url(self, *, state: str, nonce: str, verifier: str) -> str:
+        """Give where to send the browser; `ISSUER_UNAVAILABLE` when the provider can't be reached."""
+        ...
+
+    def claims(self, code: str, *, nonce: str, verifier: str) -> Claims:
+        """Give what the provider says of the person for the code that it sent the browser back with.
+
+        `SIGN_IN_REFUSED` when that isn't right, `ISSUER_UNAVAILABLE` when it can't be reached.
+        """
         ...
 
 
@@ -246,6 +264,19 @@ class Snapshot(Protocol):
         """Give the account's tokens that aren't revoked, by id, those after the id `after`."""
         ...
 
+    def session(self, token_hash: bytes) -> tuple[Session, Account] | None:
+        """Give the session with this SHA-256 and its account, also when it is expired or revoked."""
+        ...
+
+    def sign_in_code(self, code_id: str) -> SignInCode | None: ...
+    def count_sign_in_codes_since(self, email_key: str, since: datetime) -> tuple[int, datetime | None]:
+        """Give how many codes for an address were asked for since a moment, and when the first of them was."""
+        ...
+
+    def due_sign_in_codes(self, now: datetime, limit: int) -> Sequence[SignInCode]:
+        """Give codes whose mail is queued and due, the longest due first."""
+        ...
+
 
 class Transaction(Snapshot, Protocol):
     """Reads and writes that happen together or not at all.
@@ -271,6 +302,10 @@ class Transaction(Snapshot, Protocol):
 
     def put_invite_link(self, link: InviteLink) -> None:
         """Make this the organization's one live link, instead of any before."""
+        ...
+
+    def delete_invite_link(self, organization_id: str) -> None:
+        """Leave the organization without a live link."""
         ...
 
     def add_account(self, account: Account) -> bool:
@@ -338,6 +373,34 @@ class Transaction(Snapshot, Protocol):
         """Revoke where not revoked yet; tell whether it was this call that did."""
         ...
 
+    def add_session(self, session: Session, token_hash: bytes) -> None: ...
+    def revoke_session(self, token_hash: bytes, now: datetime) -> bool:
+        """Revoke where not revoked yet; tell whether it was this call that did."""
+        ...
+
+    def revoke_sessions(self, account_id: str, now: datetime) -> None: ...
+    def forget_sessions(self, before: datetime, limit: int) -> int:
+        """Remove sessions that expired before a moment; tell how many."""
+        ...
+
+    def lock_address(self, email_key: str) -> None:
+        """Let nobody else go on with this address until the transaction ends, who locks it too."""
+        ...
+
+    def add_sign_in_code(self, code: SignInCode) -> None: ...
+    def lock_sign_in_code(self, code_id: str) -> SignInCode | None: ...
+    def update_sign_in_code(self, code: SignInCode) -> None:
+        """Write how often it was guessed wrong and when it was used, of a code that is locked."""
+        ...
+
+    def update_code_mail(self, code: SignInCode, attempts: int) -> bool:
+        """Write how the mail fares where it is queued with so many attempts; tell whether it was."""
+        ...
+
+    def forget_sign_in_codes(self, before: datetime, limit: int) -> int:
+        """Remove codes that were asked for before a moment; tell how many."""
+        ...
+
     def revoke_user_access_tokens(self, user_id: str, now: datetime) -> None: ...
     def touch_access_tokens(self, last_used: dict[str, datetime]) -> None:
         """Write each token's time of last use, never backwards."""
@@ -379,6 +442,22 @@ class InvitationMail:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class SignInMail:
+    """A mail with a code to sign in with. `site` is the host that it signs in to. `code` is a secret."""
+
+    id: str
+    email: str
+    locale: str
+    site: str
+    code: str = field(repr=False)
+    written_at: datetime
+    expires_at: datetime
+
+
+Mail = InvitationMail | SignInMail
+
+
 class MailError(Exception):
     """A mail couldn't be handed over, and may be later; the text says why."""
 
@@ -394,6 +473,6 @@ class MailServerError(MailError):
 class Mailer(Protocol):
     """Writes mails and hands them to a mail server."""
 
-    def session(self) -> AbstractContextManager[Callable[[InvitationMail], None]]:
+    def session(self) -> AbstractContextManager[Callable[[Mail], None]]:
         """Give what hands one mail over, or raises a `MailError`; the mails of a session may share a connection."""
         ...

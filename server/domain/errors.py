@@ -201,6 +201,42 @@ INVITE_KEY_UNAVAILABLE = _reason(
     "The key that this link was made with is no longer configured, so it can't be shown; create a new link.",
 )
 
+ORGANIZATION_FULL = _reason(
+    "ORGANIZATION_FULL",
+    Kind.FAILED_PRECONDITION,
+    "The organization has {limit} members, which is as many as it may have; an admin must remove somebody first, or the"
+    " operator allow more.",
+)
+
+# Signing in to the pages.
+SAME_ORIGIN_REQUIRED = _reason(
+    "SAME_ORIGIN_REQUIRED",
+    Kind.PERMISSION_DENIED,
+    "Only the service's own pages may do this: send the header 'x-session: cookie' from the service's own origin.",
+)
+SIGN_IN_UNAVAILABLE = _reason(
+    "SIGN_IN_UNAVAILABLE",
+    Kind.FAILED_PRECONDITION,
+    "This way to sign in isn't set up here; use another, or ask the operator of this service.",
+)
+SIGN_IN_CODE_WRONG = _reason(
+    "SIGN_IN_CODE_WRONG",
+    Kind.FAILED_PRECONDITION,
+    "This isn't the code, or it was used, has expired, or was guessed wrong too often; look for the newest mail, or ask"
+    " for another code.",
+)
+SIGN_IN_EXPIRED = _reason(
+    "SIGN_IN_EXPIRED",
+    Kind.FAILED_PRECONDITION,
+    "This sign-in was begun in another browser or more than ten minutes ago, or is done already; begin again.",
+)
+SIGN_IN_REFUSED = _reason(
+    "SIGN_IN_REFUSED",
+    Kind.PERMISSION_DENIED,
+    "The sign-in provider didn't say who you are: you cancelled, it doesn't let you in, or its answer wasn't right;"
+    " try again.",
+)
+
 # Invitations.
 ADDRESS_INVALID = _reason(
     "ADDRESS_INVALID", Kind.INVALID_ARGUMENT, "'{email}' is no e-mail address; write one like alice@example.com."

@@ -43,3 +43,8 @@ class SecretKeys:
         """Give the token that is mailed: 256 bits that nobody guesses without the key."""
         secret = self.derive(key_id, "invitation", invitation_id, str(generation))
         return INVITATION_TOKEN_PREFIX + base64.urlsafe_b64encode(secret).decode().rstrip("=")
+
+    def sign_in_code(self, code_id: str, key_id: str) -> str:
+        """Give the eight digits that are mailed to sign in with."""
+        secret = self.derive(key_id, "sign-in-code", code_id)
+        return f"{int.from_bytes(secret, 'big') % 10**8:08}"

@@ -14,7 +14,7 @@ from server.domain.address import domain_key, is_address
 from server.domain.text import is_plain_line
 from server.mail import MailSetupError
 from server.mail.render import Rendered
-from server.ports import InvitationMail, MailRefusedError
+from server.ports import Mail, MailRefusedError
 
 _CODE = "=?"
 """How encoded text begins in a header. EmailMessage decodes it, and would write the line breaks that it hides."""
@@ -65,7 +65,7 @@ class _Subject(str):
         return f"{self.name}: {value}{policy.linesep}"
 
 
-def compose(mail: InvitationMail, words: Rendered, sender: Sender) -> EmailMessage:
+def compose(mail: Mail, words: Rendered, sender: Sender) -> EmailMessage:
     """Give the mail with its headers; `MailRefusedError` for an address that no mail can be sent to.
 
     However often it is sent, its Message-ID is the same, so that mail systems can tell a repetition.

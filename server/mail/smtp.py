@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from server.mail import MailSetupError
 from server.mail.message import Sender, compose, recipient
 from server.mail.render import Templates
-from server.ports import InvitationMail, MailError, MailRefusedError, MailServerError
+from server.ports import Mail, MailError, MailRefusedError, MailServerError
 
 TIMEOUT_SECONDS = 10.0
 """How long each answer of the mail server is waited for."""
@@ -74,11 +74,11 @@ class SmtpMailer:
         self._templates = templates
 
     @contextmanager
-    def session(self) -> Iterator[Callable[[InvitationMail], None]]:
+    def session(self) -> Iterator[Callable[[Mail], None]]:
         """See `ports.Mailer`."""
         connection = _Connection(self._server, self._sender)
 
-        def send(mail: InvitationMail) -> None:
+        def send(mail: Mail) -> None:
             message = compose(mail, self._templates.render(mail), self._sender)
             connection.send(message, recipient(mail.email).addr_spec)
 

@@ -1,4 +1,4 @@
-"""From a bearer token to the caller: tokens of ours, and those of trusted issuers.
+"""From a token to the caller: tokens and sessions of ours, and tokens of trusted issuers.
 
 What a token says is remembered for a second, so that checking one costs at most one read a second and no write,
 and a token that was revoked anywhere stops working everywhere within that second.
@@ -15,9 +15,11 @@ from datetime import datetime
 from server.domain.account import LOCAL_ISSUER, AccessToken, Account, BackendKey, Caller, Claims
 from server.domain.address import address_key
 from server.domain.errors import CREDENTIALS_INVALID, ServiceError, WrongSecretError
+from server.domain.session import Session
 from server.ports import Clock, Ids, Snapshot, Store, TokenVerifier, Transaction
 from server.service.access_tokens import TOKEN_PREFIX, token_hash
 from server.service.backend_keys import KEY_PREFIX
+from server.service.sessions import SESSION_PREFIX
 
 REMEMBERED_SECONDS = 1.0
 REMEMBERED_TOKENS = 50_000
@@ -26,7 +28,7 @@ REMEMBERED_TOKENS = 50_000
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
-    credential: AccessToken | BackendKey
+    credential: AccessToken | BackendKey | Session
     who: Caller | BackendKey
     until: float
 
@@ -60,30 +62,53 @@ class Authentication:
             return self._by_secret(token, deadline)
         if self._verifier is None:
             raise WrongSecretError(CREDENTIALS_INVALID, guess=hash(token))
-        return Caller(self._account_of(self._verifier.verify(token)))
+        return Caller(self.account_of(self._verifier.verify(token)))
+
+    def by_session(self, secret: str, deadline: float | None = None) -> Caller | None:
+        """Give who is signed in by the secret of a session; None when it opens nothing."""
+        known = self._known(secret, deadline) if secret.startswith(SESSION_PREFIX) else None
+        if known is None or not known.credential.usable_at(self._clock()) or isinstance(known.who, BackendKey):
+            return None
+        return known.who
+
+    def forget_session(self, secret: str) -> None:
+        """Look a session up anew the next time: it has just ended."""
+        self._remembered.pop(token_hash(secret), None)
 
     def _by_secret(self, secret: str, deadline: float | None) -> Caller | BackendKey:
-        key = token_hash(secret)
-        known = self._remembered.get(key)
-        if known is None or known.until <= self._monotonic():
-            with self._locks[key[0] % len(self._locks)]:
-                known = self._remembered.get(key)
-                if known is None or known.until <= self._monotonic():
-                    known = self._read(key, deadline, of_backend=secret.startswith(KEY_PREFIX))
+        known = self._known(secret, deadline)
         now = self._clock()
+        if known is None:
+            raise WrongSecretError(CREDENTIALS_INVALID, guess=hash(secret))
         if not known.credential.usable_at(now):
             raise ServiceError(CREDENTIALS_INVALID)
         used = self._keys_used if isinstance(known.credential, BackendKey) else self._tokens_used
         used[known.credential.id] = now
         return known.who
 
-    def _read(self, key: bytes, deadline: float | None, *, of_backend: bool) -> _Remembered:
+    def _known(self, secret: str, deadline: float | None) -> _Remembered | None:
+        """Give what is known of a secret of ours, at most a second old; None when there is no such secret."""
+        key = token_hash(secret)
+        known = self._remembered.get(key)
+        if known is None or known.until <= self._monotonic():
+            with self._locks[key[0] % len(self._locks)]:
+                known = self._remembered.get(key)
+                if known is None or known.until <= self._monotonic():
+                    known = self._read(secret, key, deadline)
+        return known
+
+    def _read(self, secret: str, key: bytes, deadline: float | None) -> _Remembered | None:
         # The second begins before the read: what is revoked after it is seen in the next one.
         until = self._monotonic() + REMEMBERED_SECONDS
         with self._store.snapshot(deadline) as tx:
-            known = self._backend_key(tx, key, until) if of_backend else self._access_token(tx, key, until)
+            if secret.startswith(KEY_PREFIX):
+                known = self._backend_key(tx, key, until)
+            elif secret.startswith(SESSION_PREFIX):
+                known = self._session(tx, key, until)
+            else:
+                known = self._access_token(tx, key, until)
         if known is None:
-            raise WrongSecretError(CREDENTIALS_INVALID, guess=hash(key))
+            return None
         if len(self._remembered) >= REMEMBERED_TOKENS:
             self._remembered.clear()
         self._remembered[key] = known
@@ -102,7 +127,12 @@ class Authentication:
         token, account = found
         return _Remembered(token, Caller(account, token.read_only, token.user_id, token.organization_id), until)
 
-    def _account_of(self, claims: Claims) -> Account:
+    @staticmethod
+    def _session(tx: Snapshot, key: bytes, until: float) -> _Remembered | None:
+        found = tx.session(key)
+        return None if found is None else _Remembered(found[0], Caller(found[1]), until)
+
+    def account_of(self, claims: Claims) -> Account:
         """Give the account of a person; who is seen for the first time gets one, who changed is updated."""
         known = self._accounts.get(claims)
         if known is not None and known[1] > self._monotonic():

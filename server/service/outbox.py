@@ -25,6 +25,7 @@ from server.domain.text import is_plain_line
 from server.ports import (
     Clock,
     InvitationMail,
+    Mail,
     Mailer,
     MailError,
     MailRefusedError,
@@ -158,7 +159,7 @@ class Outbox:
                 return None
             return _Claim(claimed, invitation, organization.name, _role_names(tx, invitation), now)
 
-    def _send(self, claim: _Claim, send: Callable[[InvitationMail], None]) -> bool:
+    def _send(self, claim: _Claim, send: Callable[[Mail], None]) -> bool:
         """Send a mail and write down how it fared; raise `MailServerError` when the others needn't be tried."""
         try:
             send(self._written(claim))

@@ -229,4 +229,42 @@ SEARCH_KEYS = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (ORGANIZATIONS, INVITATIONS, SEARCH_KEYS)
+SESSIONS = Migration(
+    "sessions",
+    (
+        """
+        CREATE TABLE sessions (
+            id TEXT PRIMARY KEY,
+            account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+            token_hash {bytes} NOT NULL UNIQUE,
+            created_at {integer} NOT NULL,
+            expires_at {integer} NOT NULL,
+            revoked_at {integer}
+        ) {strict}
+        """,
+        "CREATE INDEX sessions_account ON sessions (account_id)",
+        "CREATE INDEX sessions_by_expiry ON sessions (expires_at)",
+        # The code isn't here: it is derived from the id and a key that is not in the database.
+        """
+        CREATE TABLE sign_in_codes (
+            id TEXT PRIMARY KEY,
+            email TEXT NOT NULL,
+            email_key TEXT NOT NULL,
+            locale TEXT NOT NULL,
+            key_id TEXT NOT NULL,
+            mail_state TEXT NOT NULL CHECK (mail_state IN ('queued', 'sent', 'failed')),
+            mail_attempts {integer} NOT NULL,
+            next_attempt_at {integer} NOT NULL,
+            wrong_guesses {integer} NOT NULL,
+            created_at {integer} NOT NULL,
+            expires_at {integer} NOT NULL,
+            used_at {integer}
+        ) {strict}
+        """,
+        "CREATE INDEX sign_in_codes_due ON sign_in_codes (next_attempt_at, id) WHERE mail_state = 'queued'",
+        "CREATE INDEX sign_in_codes_recipient ON sign_in_codes (email_key, created_at)",
+        "CREATE INDEX sign_in_codes_by_time ON sign_in_codes (created_at, id)",
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (ORGANIZATIONS, INVITATIONS, SEARCH_KEYS, SESSIONS)

@@ -17,7 +17,9 @@ from server.domain.invite_link import InviteLink
 from server.domain.organization import Member, Membership, MemberStatus, Organization, Role
 from server.ports import MemberFilter, MemberOrder, MemberPage
 from server.store.sql_base import (
+    ACCOUNT,
     Row,
+    account_of,
     from_json,
     from_micros,
     in_list,
@@ -31,13 +33,13 @@ from server.store.sql_base import (
 from server.store.sql_invitations import InvitationReads, InvitationWrites
 from server.store.sql_keys import KeyReads, KeyWrites
 from server.store.sql_outbox import OutboxReads, OutboxWrites
+from server.store.sql_sessions import SessionReads, SessionWrites
 
 _ORGANIZATION = "o.id, o.name, o.invite_domains, o.member_count, o.created_at, o.updated_at, o.details"
 _MEMBER = (
     "m.user_id, m.organization_id, m.account_id, m.role, m.status, m.joined_at,"
     " m.full_name, m.email, m.avatar_url, m.login_provider, m.named_roles, m.public_metadata, m.private_metadata"
 )
-_ACCOUNT = "a.id, a.issuer, a.subject, a.name, a.email, a.email_verified, a.avatar_url, a.created_at, a.updated_at"
 _TOKEN_COLUMNS = (  # columns
     "t.id, t.account_id, t.user_id, t.organization_id, t.description, t.read_only,"
     " t.created_at, t.expires_at, t.last_used_at, t.revoked_at"
@@ -72,12 +74,6 @@ def _member(row: Row) -> Member:
     )
 
 
-def _account(row: Row) -> Account:
-    return Account(
-        row[0], row[1], row[2], row[3], row[4], bool(row[5]), row[6], from_micros(row[7]), from_micros(row[8])
-    )
-
-
 def _token(row: Row) -> AccessToken:
     created, expires, last_used, revoked = row[6:_TOKEN_WIDTH]
     return AccessToken(
@@ -95,14 +91,14 @@ def _token(row: Row) -> AccessToken:
 
 
 def _token_and_account(row: Row) -> tuple[AccessToken, Account]:
-    return _token(row), _account(row[_TOKEN_WIDTH:])
+    return _token(row), account_of(row[_TOKEN_WIDTH:])
 
 
 def _link(row: Row) -> InviteLink:
     return InviteLink(row[0], row[1], row[2], bytes(row[3]), row[4], from_micros(row[5]))
 
 
-class SqlSnapshot(InvitationReads, OutboxReads, KeyReads):
+class SqlSnapshot(InvitationReads, OutboxReads, KeyReads, SessionReads):
     """Reads; see `ports.Snapshot`."""
 
     # Organizations and members.
@@ -224,27 +220,27 @@ class SqlSnapshot(InvitationReads, OutboxReads, KeyReads):
     # Accounts and their tokens.
 
     def account(self, account_id: str) -> Account | None:
-        row = self._one(f"SELECT {_ACCOUNT} FROM accounts a WHERE a.id = :id", id=account_id)
-        return made(_account, row)
+        row = self._one(f"SELECT {ACCOUNT} FROM accounts a WHERE a.id = :id", id=account_id)
+        return made(account_of, row)
 
     def account_by_identity(self, issuer: str, subject: str) -> Account | None:
         row = self._one(
-            f"SELECT {_ACCOUNT} FROM accounts a WHERE a.issuer = :issuer AND a.subject = :subject",
+            f"SELECT {ACCOUNT} FROM accounts a WHERE a.issuer = :issuer AND a.subject = :subject",
             issuer=issuer,
             subject=subject,
         )
-        return made(_account, row)
+        return made(account_of, row)
 
     def accounts_by_email(self, email_key: str) -> Sequence[Account]:
         rows = self._all(
-            f"SELECT {_ACCOUNT} FROM accounts a WHERE a.email_key = :email ORDER BY a.created_at, a.id",
+            f"SELECT {ACCOUNT} FROM accounts a WHERE a.email_key = :email ORDER BY a.created_at, a.id",
             {"email": email_key},
         )
-        return [_account(row) for row in rows]
+        return [account_of(row) for row in rows]
 
     def access_token(self, token_hash: bytes) -> tuple[AccessToken, Account] | None:
         row = self._one(
-            f"SELECT {_TOKEN_COLUMNS}, {_ACCOUNT} FROM access_tokens t JOIN accounts a ON a.id = t.account_id"
+            f"SELECT {_TOKEN_COLUMNS}, {ACCOUNT} FROM access_tokens t JOIN accounts a ON a.id = t.account_id"
             " WHERE t.token_hash = :hash",
             hash=token_hash,
         )
@@ -293,7 +289,7 @@ def _member_conditions(organization_id: str, wanted: MemberFilter) -> tuple[str,
     return " AND ".join(where), parameters
 
 
-class SqlTransaction(SqlSnapshot, InvitationWrites, OutboxWrites, KeyWrites):
+class SqlTransaction(SqlSnapshot, InvitationWrites, OutboxWrites, KeyWrites, SessionWrites):
     """Reads and writes; see `ports.Transaction`."""
 
     def lock_organization(self, organization_id: str) -> Organization | None:
@@ -399,6 +395,9 @@ class SqlTransaction(SqlSnapshot, InvitationWrites, OutboxWrites, KeyWrites):
             created_by=link.created_by,
             created_at=to_micros(link.created_at),
         )
+
+    def delete_invite_link(self, organization_id: str) -> None:
+        self._write("DELETE FROM invite_links WHERE organization_id = :organization", organization=organization_id)
 
     def add_account(self, account: Account) -> bool:
         added = self._write(

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
+from server.domain.account import Account
+
 Row = Sequence[Any]
 Value = TypeVar("Value")
 
@@ -76,6 +78,17 @@ def to_json(value: dict[str, Any]) -> str:
 def made(make: Callable[[Row], Value], row: Row | None) -> Value | None:
     """Make a value of a row, where there is one."""
     return None if row is None else make(row)
+
+
+ACCOUNT = "a.id, a.issuer, a.subject, a.name, a.email, a.email_verified, a.avatar_url, a.created_at, a.updated_at"
+"""The columns that `account_of` reads."""
+
+
+def account_of(row: Row) -> Account:
+    """Make an account of its columns."""
+    return Account(
+        row[0], row[1], row[2], row[3], row[4], bool(row[5]), row[6], from_micros(row[7]), from_micros(row[8])
+    )
 
 
 class Reads:

@@ -22,6 +22,7 @@ _CHOICES: dict[tuple[str, str], list[Any]] = {
     ("invitations", "status"): ["pending", "accepted", "revoked"],
     ("outbox", "state"): ["queued", "sent", "superseded"],
     ("organizations", "member_count"): [0, 1, 2**62],
+    ("sign_in_codes", "mail_state"): ["queued", "sent", "failed"],
 }
 _BY_TYPE: dict[str, list[Any]] = {"INTEGER": [0, -1, 2**63 - 1], "BLOB": [b"\0\\x", bytes(range(256)), b"\n\\."]}
 
