@@ -45,7 +45,7 @@ lock: install ## write requirements/*.txt anew from pyproject.toml and requireme
 
 .PHONY: run
 run: install ## serve on 127.0.0.1:8080 with a database under ./data
-	@$(VENV)/bin/organization-service serve --tour
+	@$(VENV)/bin/organization-service serve --development --tour
 
 .PHONY: generate
 generate: install ## write gen/ anew from proto/

@@ -25,11 +25,12 @@ from bench.load import ROOT, Outcome, WrongAnswerError
 from bench.rounds import Sample
 from server.domain.invite_link import lookup_hash
 from server.service.access_tokens import token_hash
-from server.store.sql import _ACCOUNT, _MEMBER, _ORGANIZATION, _TOKEN_COLUMNS
+from server.store.sql import _MEMBER, _ORGANIZATION, _TOKEN_COLUMNS
+from server.store.sql_base import ACCOUNT
 from server.store.sqlite import PRAGMAS, sqlite3
 
 TOKEN = (
-    f"SELECT {_TOKEN_COLUMNS}, {_ACCOUNT} FROM access_tokens t JOIN accounts a ON a.id = t.account_id"
+    f"SELECT {_TOKEN_COLUMNS}, {ACCOUNT} FROM access_tokens t JOIN accounts a ON a.id = t.account_id"
     " WHERE t.token_hash = ?"
 )
 BY_INVITE = (

@@ -128,7 +128,7 @@ def _mail_options(command: Command) -> Command:
             envvar="MAIL_TEMPLATES",
             default="",
             help="Directory with mail templates that go before ours of the same name: en/invitation.subject.txt,"
-            " en/invitation.txt, en/invitation.html, the same in de, es and zh, and layout.html.",
+            " en/invitation.txt, en/invitation.html, the same of sign_in and in de, es and zh, and layout.html.",
         ),
         click.option(
             "--mail-from",
@@ -162,9 +162,65 @@ def _mail_options(command: Command) -> Command:
     return command
 
 
+def _sign_in_options(command: Command) -> Command:
+    """Give a command the options of who may sign in, and how."""
+    defaults = Settings()
+    for option in (
+        click.option(
+            "--development",
+            envvar="DEVELOPMENT",
+            is_flag=True,
+            help="This is a machine to develop on: without --smtp-url, codes to sign in with are written into the log,"
+            " where whoever reads it can sign in as anybody. Never where others can reach the service.",
+        ),
+        click.option(
+            "--session-days",
+            envvar="SESSION_DAYS",
+            default=defaults.session_days,
+            show_default=True,
+            help="How many days people stay signed in to the pages.",
+        ),
+        click.option(
+            "--sign-in-codes",
+            envvar="SIGN_IN_CODES",
+            default=defaults.sign_in_codes,
+            show_default=True,
+            type=click.Choice(["on", "off"]),
+            help="Whether people can sign in to the pages by a code that is mailed to them, where no --oidc-issuer is"
+            " trusted and --smtp-url is set. Anybody with an address can then have an account.",
+        ),
+        click.option(
+            "--oidc-provider-name",
+            envvar="OIDC_PROVIDER_NAME",
+            default="",
+            help="What people call the first issuer. Default: its host.",
+        ),
+        click.option(
+            "--oidc-client-secret",
+            envvar="OIDC_CLIENT_SECRET",
+            default="",
+            help="The secret that goes with --oidc-client-id, where the issuer gave one. Better in the environment.",
+        ),
+        click.option(
+            "--oidc-client-id",
+            envvar="OIDC_CLIENT_ID",
+            default="",
+            help="Who this service is to the first issuer, at which people then sign in to the pages; allow it to send"
+            " them back to PUBLIC_URL/sign-in/callback.",
+        ),
+        click.option("--oidc-audience", envvar="OIDC_AUDIENCE", default="", help="Audiences their tokens must be for."),
+        click.option(
+            "--oidc-issuer", envvar="OIDC_ISSUER", default="", help="Trusted OpenID Connect issuers, by commas."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def _settings(given: dict[str, Any]) -> Settings:
     """Give the settings: what stands in the environment, and over it what the command line says."""
-    return Settings.from_environ(os.environ | {name.upper(): value for name, value in given.items() if value})
+    said = {name.upper(): "1" if value is True else value for name, value in given.items() if value}
+    return Settings.from_environ(os.environ | said)
 
 
 def _with_service(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -240,8 +296,6 @@ for _command in DATA_COMMANDS:
     help="PEM file with the certificate's key.",
 )
 @click.option("--cors-origins", envvar="CORS_ORIGINS", default="", help="Origins whose pages may call, by commas.")
-@click.option("--oidc-issuer", envvar="OIDC_ISSUER", default="", help="Trusted OpenID Connect issuers, by commas.")
-@click.option("--oidc-audience", envvar="OIDC_AUDIENCE", default="", help="Audiences their tokens must be for.")
 @click.option(
     "--limits",
     envvar="LIMITS",
@@ -256,7 +310,14 @@ for _command in DATA_COMMANDS:
     show_default=True,
     help="How many proxies of your own stand in front; their X-Forwarded-For says who the client is.",
 )
+@click.option(
+    "--max-members",
+    envvar="MAX_MEMBERS",
+    default="",
+    help="How many active members an organization has at most. Default: as many as there come.",
+)
 @click.option("--tour", is_flag=True, hidden=True, help="Make a token and print what to try (what `make run` uses).")
+@_sign_in_options
 @_mail_options
 @_store_options
 def serve_command(host: str, port: int, workers: int, **given: Any) -> None:
@@ -274,9 +335,11 @@ def serve_command(host: str, port: int, workers: int, **given: Any) -> None:
         known = settings.is_postgres or os.path.exists(settings.sqlite_path)
         keys = SecretKeys(settings.secret_keys())
         service = build_service(open_store(settings), keys, policy=invitation_policy(settings))
-        _ = settings.issuers, settings.allowed_origins, settings.rates, settings.proxies
+        _ = settings.issuers, settings.allowed_origins, settings.rates, settings.proxies, settings.session_life_days
         if build_outbox(settings, service.store, keys) is None:
             log.warning("SMTP_URL is not set: mails stay in the outbox until it is (organization-service outbox list)")
+        if not settings.signs_in_at_issuer and not settings.offers_codes:
+            log.warning("nobody can sign in to the pages: %s", _how_to_sign_in(settings))
         token = _tour_token(service) if tour else ""
         service.store.close()
 
@@ -291,6 +354,17 @@ def serve_command(host: str, port: int, workers: int, **given: Any) -> None:
     except (SettingsError, StoreSetupError, ServeError, ServiceError) as error:
         _fail(error)
     sys.exit(code)
+
+
+def _how_to_sign_in(settings: Settings) -> str:
+    if settings.issuers:
+        return "set OIDC_CLIENT_ID, so that they sign in at the issuer"
+    if settings.sign_in_codes == "off":
+        return "SIGN_IN_CODES is off; set OIDC_ISSUER and OIDC_CLIENT_ID"
+    return (
+        "set OIDC_ISSUER and OIDC_CLIENT_ID, or SMTP_URL so that they get codes by mail, or DEVELOPMENT=1 on a machine"
+        " of your own"
+    )
 
 
 def _own_url(host: str, port: int, *, tls: bool) -> str:

@@ -79,9 +79,9 @@ def _network(address: str) -> str:
 class Edge:
     """The WSGI application of the whole service.
 
-    `methods` are the applications by the path of each RPC that they answer, `faces` those by the first segment of
-    their paths (`clerk`), `unimplemented` answers every other RPC, and `ping` raises a `ServiceError` while the service
-    can't take requests; `limits` are counted by.
+    `methods` are the applications by the path of each RPC that they answer, `faces` those by their path
+    (`/sign-in/callback`) or by its first segment (`clerk`), `unimplemented` answers every other RPC, and `ping` raises
+    a `ServiceError` while the service can't take requests; `limits` are counted by.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class Edge:
             )
 
     def _application(self, path: str) -> WSGIApplication:
-        application = self._methods.get(path) or self._faces.get(path.split("/", 2)[1])
+        application = self._methods.get(path) or self._faces.get(path) or self._faces.get(path.split("/", 2)[1])
         if application is not None:
             return application
         if path == "/healthz":

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from wsgiref.types import WSGIApplication
 
 from connectrpc.server import ConnectWSGIApplication
@@ -17,23 +19,30 @@ from gen.gitpod.v1.organization_connect import OrganizationServiceWSGIApplicatio
 from gen.gitpod.v1.user_connect import UserServiceWSGIApplication
 from gen.grpc.health.v1.health_connect import HealthWSGIApplication
 from gen.invitations.v1.invitation_connect import InvitationServiceWSGIApplication
+from gen.invitations.v1.invite_link_connect import InviteLinkServiceWSGIApplication
+from gen.invitations.v1.session_connect import SessionServiceWSGIApplication
 from server.domain.secrets import SecretKeys
+from server.domain.session import SignInMethods
 from server.edge import Edge
 from server.faces.clerk import clerk_face
 from server.faces.connect import CODECS, READ_MAX_BYTES, Boundary, interceptors
 from server.faces.gitpod import AccountServicer, IdentityServicer, OrganizationServicer, QueryPaging, UserServicer
 from server.faces.health import Health
 from server.faces.invitations import InvitationServicer
+from server.faces.invite_links import InviteLinkServicer
 from server.faces.koyeb import koyeb_face
 from server.faces.logto import logto_face
+from server.faces.own_pages import OwnPages
 from server.faces.rest import Parts
+from server.faces.sessions import CALLBACK_PATH, SessionServicer, callback
 from server.faces.unimplemented import UnimplementedApplication
 from server.mail import MailSetupError
+from server.mail.in_log import LogMailer
 from server.mail.message import Sender
 from server.mail.render import Templates
 from server.mail.smtp import SmtpMailer, SmtpServer
 from server.oidc import IssuerConfig, JwtVerifier
-from server.ports import Clock, Ids, Store, TokenVerifier
+from server.ports import Clock, Ids, Mailer, Store, TokenVerifier
 from server.sealing import KeySealing
 from server.service.access_tokens import AccessTokens
 from server.service.administration import Administration
@@ -46,6 +55,9 @@ from server.service.limits import UNLIMITED, Limits
 from server.service.organizations import Organizations
 from server.service.outbox import Links, Outbox
 from server.service.roles import Roles
+from server.service.sessions import Sessions
+from server.service.sign_in import SignIn, SignInOptions
+from server.service.sign_in_mail import SignInMails
 from server.settings import Settings, SettingsError
 from server.store.postgres import PostgresStore
 from server.store.sqlite import SqliteStore
@@ -58,6 +70,8 @@ REFLECTED = (
     IdentityServicer.desc(),
     UserServicer.desc(),
     InvitationServicer.desc(),
+    InviteLinkServicer.desc(),
+    SessionServicer.desc(),
     Health.desc(),
 )
 """The services that a client may ask the descriptions of."""
@@ -90,6 +104,8 @@ class Service:
     tokens: AccessTokens
     backend_keys: BackendKeys
     authentication: Authentication
+    sessions: Sessions
+    sign_in: SignIn
     idempotency: Idempotency
 
 
@@ -109,18 +125,45 @@ def token_verifier(settings: Settings, clock: Clock = utc_now) -> TokenVerifier 
 def invitation_policy(settings: Settings) -> InvitationPolicy:
     """Give what the operator allows for invitations."""
     limit, window_seconds = settings.mail_limits
-    return InvitationPolicy(limit, timedelta(seconds=window_seconds), settings.allowed_redirects)
+    window = timedelta(seconds=window_seconds)
+    return InvitationPolicy(limit, window, settings.allowed_redirects, settings.most_members)
+
+
+def sign_in_options(settings: Settings, wake: Callable[[], None]) -> SignInOptions:
+    """Give the ways to sign in to the pages; `wake` is called when a code waits to be mailed."""
+    in_log = settings.offers_codes and not settings.smtp_url
+    return SignInOptions(
+        methods=SignInMethods(email_code=settings.offers_codes, code_in_log=in_log),
+        session_life=timedelta(days=settings.session_life_days),
+        base_path=urlsplit(settings.public_base).path if settings.public_url else "",
+        wake=wake,
+    )
+
+
+def build_mailer(settings: Settings) -> Mailer | None:
+    """Give what hands mails over, None when there is no SMTP_URL; `SettingsError` when it can't be used."""
+    try:
+        sender, templates = Sender.parse(settings.mail_from), Templates(settings.mail_templates)
+        return SmtpMailer(SmtpServer.from_url(settings.smtp_url), sender, templates) if settings.smtp_url else None
+    except MailSetupError as error:
+        raise SettingsError(str(error)) from error
+
+
+def build_sign_in_mails(
+    settings: Settings, store: Store, keys: SecretKeys, *, clock: Clock = utc_now
+) -> SignInMails | None:
+    """Give what sends codes to sign in with, by mail or in development into the log; None where none are offered."""
+    if not settings.offers_codes:
+        return None
+    site = urlsplit(settings.public_base).netloc if settings.public_url else "localhost"
+    return SignInMails(store, clock, keys, build_mailer(settings) or LogMailer(), site)
 
 
 def build_outbox(settings: Settings, store: Store, keys: SecretKeys, *, clock: Clock = utc_now) -> Outbox | None:
     """Give what sends the mails that wait, None when there is no SMTP_URL; `SettingsError` when it can't be used."""
-    try:
-        sender, templates = Sender.parse(settings.mail_from), Templates(settings.mail_templates)
-        if not settings.smtp_url:
-            return None
-        mailer = SmtpMailer(SmtpServer.from_url(settings.smtp_url), sender, templates)
-    except MailSetupError as error:
-        raise SettingsError(str(error)) from error
+    mailer = build_mailer(settings)
+    if mailer is None:
+        return None
     links = Links(settings.public_base, settings.allowed_redirects)
     return Outbox(store, clock, keys, mailer, links, KeySealing(keys))
 
@@ -133,20 +176,26 @@ def build_service(
     ids: Ids = new_id,
     verifier: TokenVerifier | None = None,
     policy: InvitationPolicy | None = None,
+    sign_in: SignInOptions | None = None,
 ) -> Service:
     """Give the use cases on a store."""
+    policy, options, sealing = policy or InvitationPolicy(), sign_in or SignInOptions(), KeySealing(keys)
+    authentication = Authentication(store, clock, ids, verifier)
+    sessions = Sessions(store, clock, ids, options.session_life)
     return Service(
         store=store,
         clock=clock,
-        organizations=Organizations(store, clock, ids),
+        organizations=Organizations(store, clock, ids, policy.most_members),
         links=InviteLinks(store, clock, ids, keys),
-        invitations=Invitations(store, clock, ids, keys, KeySealing(keys), policy),
+        invitations=Invitations(store, clock, ids, keys, sealing, policy),
         roles=Roles(store, ids),
-        administration=Administration(store, clock, ids),
+        administration=Administration(store, clock, ids, policy.most_members),
         tokens=AccessTokens(store, clock, ids),
         backend_keys=BackendKeys(store, clock, ids),
-        authentication=Authentication(store, clock, ids, verifier),
-        idempotency=Idempotency(store, clock, KeySealing(keys)),
+        authentication=authentication,
+        sessions=sessions,
+        sign_in=SignIn(store, clock, ids, keys, sealing, authentication, sessions, policy, options),
+        idempotency=Idempotency(store, clock, sealing),
     )
 
 
@@ -158,8 +207,11 @@ def build_edge(
     limits: Limits = UNLIMITED,
 ) -> Edge:
     """Give the WSGI application that speaks for the use cases on every wire."""
-    around = interceptors(service.authentication, service.idempotency, limits, QueryPaging(), reads=READS)
+    own_pages = OwnPages(public_url)
+    around = interceptors(service.authentication, service.idempotency, limits, own_pages, QueryPaging(), reads=READS)
     options: dict[str, Any] = {"interceptors": around, "codecs": CODECS, "read_max_bytes": READ_MAX_BYTES}
+    # Without repetition: an answer that is kept would hold a session.
+    unrepeated = options | {"interceptors": around[:-1]}
     health = Health(service.store.ping, frozenset(desc.type_name for desc in REFLECTED if desc is not Health.desc()))
     applications: dict[DescService, ConnectWSGIApplication] = {
         OrganizationServicer.desc(): OrganizationServiceWSGIApplication(
@@ -170,6 +222,10 @@ def build_edge(
         UserServicer.desc(): UserServiceWSGIApplication(UserServicer(service.organizations, service.tokens), **options),
         InvitationServicer.desc(): InvitationServiceWSGIApplication(
             InvitationServicer(service.invitations, service.roles, service.clock), **options
+        ),
+        InviteLinkServicer.desc(): InviteLinkServiceWSGIApplication(InviteLinkServicer(service.links), **options),
+        SessionServicer.desc(): SessionServiceWSGIApplication(
+            SessionServicer(service.sign_in, service.sessions, service.authentication, own_pages), **unrepeated
         ),
         Health.desc(): HealthWSGIApplication(health, interceptors=(Boundary(),), codecs=CODECS),
     }
@@ -197,5 +253,6 @@ def build_edge(
         "logto": logto_face(parts),
         **dict.fromkeys(pages.SEGMENTS, pages.pages()),
         "invitations": invitation_page(),
+        CALLBACK_PATH: callback(service.sign_in),
     }
     return Edge(methods, faces, UnimplementedApplication(), service.store.ping, limits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
 from functools import partial
 
 from connectrpc_grpcreflect import (
@@ -21,8 +22,10 @@ from server.main import (
     build_edge,
     build_outbox,
     build_service,
+    build_sign_in_mails,
     invitation_policy,
     open_store,
+    sign_in_options,
     token_verifier,
     utc_now,
 )
@@ -41,8 +44,16 @@ STOPPING_SECONDS = 5.0
 
 _keys = SecretKeys(_settings.secret_keys())
 _store = open_store(_settings)
-_service = build_service(_store, _keys, verifier=token_verifier(_settings), policy=invitation_policy(_settings))
+_code_waits = threading.Event()
+_service = build_service(
+    _store,
+    _keys,
+    verifier=token_verifier(_settings),
+    policy=invitation_policy(_settings),
+    sign_in=sign_in_options(_settings, _code_waits.set),
+)
 _outbox = build_outbox(_settings, _store, _keys)
+_sign_in_mails = build_sign_in_mails(_settings, _store, _keys)
 
 _public_url = _settings.public_base if _settings.public_url else ""
 wsgi = build_edge(_service, public_url=_public_url, sends_mail=_outbox is not None, limits=Limits(_settings.rates))
@@ -54,10 +65,16 @@ _background = Background()
 _last_used = (_service.authentication.write_last_used, "times of last use were not written")
 _background.every(LAST_USED_EVERY_SECONDS, *_last_used)
 _background.every(FORGET_EVERY_SECONDS, _service.idempotency.forget_old, "old idempotency keys were not removed")
+_background.every(FORGET_EVERY_SECONDS, _service.sessions.forget_old, "old sessions were not removed")
+_background.every(FORGET_EVERY_SECONDS, _service.sign_in.forget_old, "old codes to sign in were not removed")
 _background.every(FORGET_EVERY_SECONDS, partial(forget_old, _store, utc_now), "old mails were not removed")
 if _outbox is not None:
     send_due = partial(_outbox.send_due, _background.stopping.is_set)
     _background.every(SEND_EVERY_SECONDS, send_due, "mails were not sent")
+
+if _sign_in_mails is not None:
+    send_codes = partial(_sign_in_mails.send_due, _background.stopping.is_set)
+    _background.every(SEND_EVERY_SECONDS, send_codes, "codes to sign in were not sent", _code_waits)
 
 
 @atexit.register

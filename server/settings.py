@@ -42,6 +42,13 @@ class Settings:
     secret_key_file: str = ""
     oidc_issuer: str = ""
     oidc_audience: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: str = ""
+    oidc_provider_name: str = ""
+    sign_in_codes: str = "on"
+    session_days: str = "14"
+    max_members: str = ""
+    development: str = ""
     cors_origins: str = ""
     public_url: str = ""
     redirect_origins: str = ""
@@ -93,6 +100,43 @@ class Settings:
                 " for other services would open this one"
             )
         return tuple(OidcIssuer(url, audiences) for url in urls)
+
+    @property
+    def signs_in_at_issuer(self) -> bool:
+        """Whether people sign in to the pages at the first issuer, where we are the client OIDC_CLIENT_ID."""
+        if not self.oidc_client_id and (self.oidc_client_secret or self.oidc_provider_name):
+            raise SettingsError("OIDC_CLIENT_ID is missing: give the client id that the issuer knows this service by")
+        if self.oidc_client_id and not self.issuers:
+            raise SettingsError("OIDC_ISSUER is missing: OIDC_CLIENT_ID names this service to an issuer")
+        return bool(self.oidc_client_id)
+
+    @property
+    def offers_codes(self) -> bool:
+        """Whether people sign in to the pages by codes: not where an issuer is trusted, which says who has an account.
+
+        Nor where there is no way to hand them over: SMTP, or in development the log.
+        """
+        if self.sign_in_codes not in ("on", "off"):
+            raise SettingsError(f"SIGN_IN_CODES {self.sign_in_codes!r} must be on or off")
+        wanted = self.sign_in_codes == "on" and not self.issuers
+        return wanted and bool(self.smtp_url or self.is_development)
+
+    @property
+    def is_development(self) -> bool:
+        """Whether this is somebody's own machine, where the log may show codes to sign in with."""
+        if self.development not in ("", "0", "1"):
+            raise SettingsError(f"DEVELOPMENT {self.development!r} must be 1 or 0")
+        return self.development == "1"
+
+    @property
+    def session_life_days(self) -> int:
+        """How many days a session lasts."""
+        return _whole_number(self.session_days, "SESSION_DAYS", 366)
+
+    @property
+    def most_members(self) -> int | None:
+        """How many active members an organization has at most; None for as many as there come."""
+        return _whole_number(self.max_members, "MAX_MEMBERS", 10**9) if self.max_members else None
 
     @property
     def mail_limits(self) -> tuple[int, int]:
@@ -180,6 +224,12 @@ class Settings:
             return _keys(path.read_text(encoding="ascii").splitlines(), str(path))
         except (OSError, UnicodeError) as error:
             raise SettingsError(f"the key file {path} can't be read: {error}") from error
+
+
+def _whole_number(text: str, name: str, most: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 12 and 0 < int(text) <= most):
+        raise SettingsError(f"{name} {text!r} must be a whole number from 1 to {most}")
+    return int(text)
 
 
 def _listed(text: str) -> tuple[str, ...]:

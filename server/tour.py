@@ -11,7 +11,12 @@ def tour(url: str, token: str, database_url: str, *, known: bool) -> str:
     host = url.split("://", 1)[1]
     return f"""
 The Organization Service listens on {url}. Its database is {database_url}. {kept}
-Stop it with Ctrl-C. The token below works for seven days. Paste into another terminal, in this directory:
+Stop it with Ctrl-C.
+
+Open {url}/console in a browser. Sign in with any address: the code stands in this log a moment later.
+Sign in as admin@example.com to be who the token below is.
+
+The token below works for seven days. Paste into another terminal, in this directory:
 
 export TOKEN={token}
 

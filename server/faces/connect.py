@@ -29,6 +29,7 @@ from server.domain.errors import (
 from server.faces.enums import enum_fields, unknown_values
 from server.faces.errors import connect_error, refusal_of
 from server.faces.exchange import current_exchange
+from server.faces.own_pages import OwnPages
 from server.service.call import Call, retried
 from server.service.idempotency import Idempotency, canonical
 from server.service.limits import Limits
@@ -88,7 +89,11 @@ CODECS: tuple[Codec[Any, Any], ...] = (proto_binary_codec(), PrintingJsonCodec()
 
 
 class Callers(Protocol):
-    """Finds who holds a token (`service.authentication.Authentication`)."""
+    """Finds who holds a token or a session (`service.authentication.Authentication`)."""
+
+    def by_session(self, secret: str, deadline: float | None = None) -> Caller | None:
+        """Give who is signed in, if anybody."""
+        ...
 
     def who(self, token: str, deadline: float | None = None) -> Caller | BackendKey:
         """Give who calls, or refuse."""
@@ -103,10 +108,14 @@ def bearer_token(authorization: str) -> str:
     return token.strip()
 
 
-def identified(callers: Callers, limits: Limits, token: str | None, deadline: float) -> Caller | BackendKey | None:
-    """Give who holds the token, as far as the limits let them in; None where there is no token."""
+Find = Callable[[str, float | None], Caller | BackendKey | None]
+"""Gives who holds a secret, asked for until a deadline."""
+
+
+def identified(find: Find, limits: Limits, secret: str | None, deadline: float) -> Caller | BackendKey | None:
+    """Give who holds the secret, as far as the limits let them in; None where there is no secret."""
     exchange = current_exchange.get()
-    exchange.who = limits.identify(exchange.address, token, lambda secret: callers.who(secret, deadline))
+    exchange.who = limits.identify(exchange.address, secret, lambda given: find(given, deadline))
     return exchange.who
 
 
@@ -191,11 +200,12 @@ class Validation:
 
 
 class Identification:
-    """Finds who is calling and until when."""
+    """Finds who is calling and until when: by a token, or in a session where a page of ours sent the request."""
 
-    def __init__(self, callers: Callers, limits: Limits) -> None:
+    def __init__(self, callers: Callers, limits: Limits, pages: OwnPages) -> None:
         self._callers = callers
         self._limits = limits
+        self._pages = pages
 
     def intercept_unary_sync(
         self,
@@ -208,8 +218,11 @@ class Identification:
         left = LONGEST_CALL_SECONDS if ctx.timeout_ms is None else min(ctx.timeout_ms / 1000, LONGEST_CALL_SECONDS)
         deadline = time.monotonic() + left
         authorization = ctx.request_headers.get("authorization")
-        token = None if authorization is None else bearer_token(authorization)
-        who = identified(self._callers, self._limits, token, deadline)
+        if authorization is not None:
+            who = identified(self._callers.who, self._limits, bearer_token(authorization), deadline)
+        else:
+            session = self._pages.session(ctx.request_headers)
+            who = identified(self._callers.by_session, self._limits, session or None, deadline)
         previous = _current_call.set(Call(who, deadline, self._limits))
         try:
             return retried(lambda: call_next(request, ctx), deadline)
@@ -260,13 +273,13 @@ def interceptors(
     callers: Callers,
     idempotency: Idempotency,
     limits: Limits,
+    pages: OwnPages,
     *before_validation: InterceptorSync,
     reads: frozenset[str] = frozenset(),
 ) -> tuple[InterceptorSync, ...]:
-    """Give what stands around every method of ours, the outermost first.
+    """Give what stands around every method of ours, the outermost first; `Repetition` is the innermost.
 
     `reads` are methods that change nothing though the contract doesn't say so.
     """
-    repetition = Repetition(idempotency, reads)
-    identification = Identification(callers, limits)
+    identification, repetition = Identification(callers, limits, pages), Repetition(idempotency, reads)
     return (Boundary(), Admission(), *before_validation, Validation(), identification, repetition)

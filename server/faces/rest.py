@@ -157,7 +157,7 @@ class RestFace:
     def _answer(self, http: HttpRequest, route: Route, path: Mapping[str, str]) -> Answer:
         deadline = time.monotonic() + LONGEST_CALL_SECONDS
         token = self._speaker.token(http.headers.get("Authorization"))
-        who = identified(self._callers, self._limits, token, deadline)
+        who = identified(self._callers.who, self._limits, token, deadline)
         content = _content(http)
         request = Request(Call(who, deadline, self._limits), http.args, _json(content), path, route.operation)
         key = http.headers.get("Idempotency-Key")

@@ -33,6 +33,7 @@ class Administration:
     store: Store
     clock: Clock
     ids: Ids
+    most_members: int | None = None
 
     def create_organization(
         self, call: Call, name: str, *, created_by: str | None = None, details: dict[str, Any] | None = None
@@ -49,7 +50,7 @@ class Administration:
             tx.add_organization(organization)
             if created_by is not None:
                 account = _account(tx, created_by)
-                admit(tx, organization, account, Role.ADMIN, ids=self.ids, clock=self.clock)
+                self._admit(tx, organization, account, Role.ADMIN)
             return tx.organization(organization.id) or organization
 
     def get_organization(self, call: Call, organization_id: str) -> Organization:
@@ -137,7 +138,7 @@ class Administration:
             known = tx.member(organization_id, account_id)
             if once and known is not None and known.is_active:
                 raise ServiceError(ALREADY_MEMBER, {"email": account.email})
-            member = admit(tx, organization, account, rights.role, ids=self.ids, clock=self.clock)
+            member = self._admit(tx, organization, account, rights.role)
             granted = member.granted(rights.role, rights.named_roles, public_metadata or {}, private_metadata or {})
             _put(tx, granted)
             return granted
@@ -204,6 +205,10 @@ class Administration:
             member = _member(tx, organization_id, account_id)
             end_membership(tx, member, clock=self.clock)
             return member
+
+    def _admit(self, tx: Transaction, organization: Organization, account: Account, role: Role) -> Member:
+        most = self.most_members
+        return admit(tx, organization, account, role, ids=self.ids, clock=self.clock, most_members=most)
 
 
 def _require_metadata(details: dict[str, Any]) -> None:

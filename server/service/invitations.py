@@ -59,11 +59,20 @@ MAX_BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class InvitationPolicy:
-    """What the operator allows: mails to one address in a window, and where redirects may lead."""
+    """What the operator allows: mails to one address in a window, where redirects may lead, how many may be members."""
 
     mail_limit: int = 10
     mail_window: timedelta = timedelta(seconds=600)
     redirect_origins: tuple[str, ...] = ()
+    most_members: int | None = None
+
+    def check_mails(self, email: str, sent: int, first: datetime | None, now: datetime) -> None:
+        """Refuse another mail (`MAIL_LIMIT`) to an address that was sent so many in the window, `first` the first."""
+        if sent >= self.mail_limit and first is not None:
+            window = self.mail_window
+            facts = {"email": email, "limit": str(self.mail_limit), "window_seconds": f"{window.total_seconds():g}"}
+            wait = (first + window - now).total_seconds()
+            raise ServiceError(MAIL_LIMIT, facts, retry_after_seconds=max(wait, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,12 +475,8 @@ class Invitations:
         )
 
     def _check_mail_limit(self, tx: Transaction, email: str, now: datetime) -> None:
-        limit, window = self._policy.mail_limit, self._policy.mail_window
-        sent, first = tx.count_mails_since(address_key(email), now - window)
-        if sent >= limit and first is not None:
-            facts = {"email": email, "limit": str(limit), "window_seconds": f"{window.total_seconds():g}"}
-            wait = (first + window - now).total_seconds()
-            raise ServiceError(MAIL_LIMIT, facts, retry_after_seconds=max(wait, 1.0))
+        sent, first = tx.count_mails_since(address_key(email), now - self._policy.mail_window)
+        self._policy.check_mails(email, sent, first, now)
 
     def _check_contents(self, call: Call, new: NewInvitation) -> None:
         require_metadata("public_metadata", new.public_metadata)
@@ -586,7 +591,15 @@ class Invitations:
         """Make the account a member with what the invitation gives; a member keeps what it has besides."""
         organization = tx.organization(invitation.organization_id)
         assert organization is not None  # noqa: S101 # it is locked, and the invitation refers to it
-        member = admit(tx, organization, account, invitation.role, ids=self._ids, clock=self._clock)
+        member = admit(
+            tx,
+            organization,
+            account,
+            invitation.role,
+            ids=self._ids,
+            clock=self._clock,
+            most_members=self._policy.most_members,
+        )
         granted = member.granted(
             invitation.role, invitation.named_roles, invitation.public_metadata, invitation.private_metadata
         )

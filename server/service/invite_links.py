@@ -40,6 +40,13 @@ class InviteLinks:
             )
         return invite_id
 
+    def disable(self, call: Call, organization_id: str) -> None:
+        """Turn the live link off; it is dead when this returns. Without one nothing happens."""
+        with writing(self.store, call) as tx:
+            tx.lock_organization(organization_id)
+            caller_admin(tx, call, organization_id)
+            tx.delete_invite_link(organization_id)
+
     def get(self, call: Call, organization_id: str) -> str:
         """Give the live link's invite id; `NO_LIVE_INVITE` when there is none."""
         with self.store.snapshot(call.deadline) as tx:

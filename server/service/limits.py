@@ -168,13 +168,15 @@ class Limits:
             self._address.take(address)
 
     def identify(
-        self, address: str, secret: str | None, find: Callable[[str], Caller | BackendKey]
+        self, address: str, secret: str | None, find: Callable[[str], Caller | BackendKey | None]
     ) -> Caller | BackendKey | None:
-        """Give who holds the secret, as `find` says, and count a call of theirs; None where there is no secret."""
+        """Give who holds the secret, as `find` says, and count a call of theirs; None where it is nobody's."""
         self._guesses.require(address, secret)
         if secret is None:
             return None
         who = find(secret)
+        if who is None:
+            return None
         self._guesses.right(address, secret)
         if isinstance(who, BackendKey):
             self._backend.take(who.id)

@@ -12,6 +12,7 @@ from server.domain.errors import (
     INVITE_NOT_FOUND,
     LAST_ADMIN,
     ORGANIZATION_AMBIGUOUS,
+    ORGANIZATION_FULL,
     ORGANIZATION_NOT_FOUND,
     USER_NOT_FOUND,
     ServiceError,
@@ -48,10 +49,11 @@ _BEFORE_ALL = ("", "")
 class Organizations:
     """The use cases of organizations and members."""
 
-    def __init__(self, store: Store, clock: Clock, ids: Ids) -> None:
+    def __init__(self, store: Store, clock: Clock, ids: Ids, most_members: int | None = None) -> None:
         self._store = store
         self._clock = clock
         self._ids = ids
+        self._most_members = most_members
 
     def create(self, call: Call, name: str, *, invite_matching_domain: bool = False) -> tuple[Organization, Member]:
         """Make an organization with the caller as its first admin.
@@ -69,7 +71,7 @@ class Organizations:
         organization = Organization(self._ids(), organization_name(name), (domain,) if shared else (), 0, now, now)
         with writing(self._store, call) as tx:
             tx.add_organization(organization)
-            member = admit(tx, organization, account, Role.ADMIN, ids=self._ids, clock=self._clock)
+            member = self._admit(tx, organization, account, Role.ADMIN)
         return replace(organization, member_count=1), member
 
     def get(self, call: Call, organization_id: str) -> Organization:
@@ -116,7 +118,7 @@ class Organizations:
             organization = tx.lock_organization_by_invite(lookup_hash(invite_id))
             if organization is None:
                 raise WrongSecretError(INVITE_NOT_FOUND, guess=hash(invite_id))
-            return admit(tx, organization, account, Role.MEMBER, ids=self._ids, clock=self._clock)
+            return self._admit(tx, organization, account, Role.MEMBER)
 
     def join_by_domain(self, call: Call, organization_id: str) -> Member:
         """Make the caller a member of an organization that admits the domain of their verified address."""
@@ -131,7 +133,7 @@ class Organizations:
                 raise ServiceError(EMAIL_NOT_VERIFIED)
             if organization is None or not organization.admits(account):
                 raise ServiceError(ORGANIZATION_NOT_FOUND)
-            return admit(tx, organization, account, Role.MEMBER, ids=self._ids, clock=self._clock)
+            return self._admit(tx, organization, account, Role.MEMBER)
 
     def leave(self, call: Call, user_id: str) -> None:
         """End a membership: one's own, or another's as an admin. The user's access tokens end with it.
@@ -248,6 +250,10 @@ class Organizations:
         after = (page[-1].id,) if len(found) > limit else None
         return [o for o in page if o.id not in joined], page_token(domain, after)
 
+    def _admit(self, tx: Transaction, organization: Organization, account: Account, role: Role) -> Member:
+        most = self._most_members
+        return admit(tx, organization, account, role, ids=self._ids, clock=self._clock, most_members=most)
+
     def _visible_member(self, tx: Snapshot, call: Call, user_id: str) -> Member:
         member = tx.member_by_user_id(user_id)
         if member is None:
@@ -265,15 +271,25 @@ class Organizations:
 
 
 def admit(
-    tx: Transaction, organization: Organization, account: Account, role: Role, *, ids: Ids, clock: Clock
+    tx: Transaction,
+    organization: Organization,
+    account: Account,
+    role: Role,
+    *,
+    ids: Ids,
+    clock: Clock,
+    most_members: int | None = None,
 ) -> Member:
     """Make the account a member, under the organization's lock; an active member stays as it is.
 
-    Who left before is the same user again.
+    `organization` is as it stands under the lock; `ORGANIZATION_FULL` when it has `most_members` already (None: as many
+    as there come). Who left before is the same user again.
     """
     known = tx.member(organization.id, account.id)
     if known is not None and known.is_active:
         return known
+    if most_members is not None and organization.member_count >= most_members:
+        raise ServiceError(ORGANIZATION_FULL, {"limit": str(most_members)})
     member = Member(
         user_id=known.user_id if known else ids(),
         organization_id=organization.id,

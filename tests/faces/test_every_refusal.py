@@ -20,6 +20,7 @@ from server.domain.secrets import SecretKeys
 from server.faces.connect import READ_MAX_BYTES
 from server.main import Service, build_edge, build_service
 from server.ports import Snapshot, Store, Transaction
+from server.service.invitations import InvitationPolicy
 from server.service.limits import Limits
 from tests.conftest import KEY
 from tests.faces.conftest import Stage
@@ -41,6 +42,11 @@ ELSEWHERE = {
     "MAIL_LIMIT": "of the contract of invitations",
     "ROLE_NOT_FOUND": "of the contract of invitations",
     "INVITER_NOT_MEMBER": "of the contract of invitations",
+    "SAME_ORIGIN_REQUIRED": "of the contract of sessions",
+    "SIGN_IN_UNAVAILABLE": "of the contract of sessions",
+    "SIGN_IN_CODE_WRONG": "of the contract of sessions",
+    "SIGN_IN_EXPIRED": "of the sign-in at a provider",
+    "SIGN_IN_REFUSED": "of the sign-in at a provider",
     "SCOPE_MISSING": "of backend keys, which can do nothing in gitpod.v1",
     "BACKEND_KEY_REQUIRED": "of what only backend keys may do: the REST faces",
     "ROLE_IN_USE": "of named roles, which the command line and the REST faces make",
@@ -141,6 +147,13 @@ def with_store(stage: Stage, store: Store) -> Wire:
     """Give the service on another store, where tokens are found as before."""
     faulty = build_service(store, SecretKeys([KEY]), clock=stage.world.clock)
     return Wire(build_edge(replace(faulty, authentication=stage.world.service.authentication)))
+
+
+def full(stage: Stage) -> Wire:
+    """Give the service where an organization has no more members than Ada's has already."""
+    policy = InvitationPolicy(most_members=2)
+    filled = build_service(stage.world.service.store, SecretKeys([KEY]), clock=stage.world.clock, policy=policy)
+    return Wire(build_edge(filled))
 
 
 def with_fault(reason: Reason, retry_after_seconds: float | None = None) -> Callable[[Stage], Wire]:
@@ -362,6 +375,7 @@ CASES = [
         lambda s: {"organizationId": s.it.id},
         wire=unverified,
     ),
+    Case(errors.ORGANIZATION_FULL, "JoinOrganization", token_of("Eve"), wire=full, metadata={"limit": "2"}),
     Case(errors.INVITE_KEY_UNAVAILABLE, "GetOrganizationInvite", wire=key_lost),
     # The request itself.
     Case(errors.INVALID_REQUEST, "GetOrganization", request=lambda _: {"organizationId": "no UUID"}),

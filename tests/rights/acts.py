@@ -85,6 +85,12 @@ _RPC: Mapping[str, Made] = {
     "AcceptInvitation": lambda s: {"token": s.invited(GUEST)[1]},
     "DeclineInvitation": lambda s: {"token": s.invited(GUEST)[1]},
     "ListMyInvitations": lambda s: {},
+    "DisableInviteLink": lambda s: {"organizationId": s.it.id},
+    "GetSession": lambda s: {},
+    "BeginProviderSignIn": lambda s: {},
+    "SendSignInCode": lambda s: {"email": GUEST},
+    "SignInWithCode": lambda s: {"codeId": some_id(), "code": "12345678"},
+    "SignOut": lambda s: {},
 }
 
 _BY_ID: Mapping[str, Made] = {

@@ -46,6 +46,7 @@ WORDS: Mapping[str, Reason | None] = {
     "many": errors.ORGANIZATION_AMBIGUOUS,
     "own": errors.NOT_YOURS,
     "other": errors.INVITATION_WRONG_ACCOUNT,
+    "page": errors.SAME_ORIGIN_REQUIRED,
 }
 """What the cells mean: `yes` is answered, others are refused with a reason of the catalog."""
 
