@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from server.domain.rates import Rate
+from server.files import make_directory, sync_directory
 
 KEY_BYTES = 32
 
@@ -277,7 +278,7 @@ def _keys(texts: list[str], source: str) -> tuple[bytes, ...]:
 
 def _make_key_file(path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         # Linked into place whole, so that another process that starts at once reads all of it or makes it itself.
         draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -287,6 +288,7 @@ def _make_key_file(path: Path) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             os.link(draft, path)
+            sync_directory(path.parent)
         except FileExistsError:
             pass
         finally:

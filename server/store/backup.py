@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from server.files import sync_directory
 from server.store.migrations import MIGRATIONS
 from server.store.sqlite import require_safe_version, sqlite3
 
@@ -165,8 +166,4 @@ def _publish(draft: Path, destination: Path) -> None:
             raise
         _require_free(destination)
         draft.rename(destination)
-    directory = os.open(destination.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(destination.parent)

@@ -23,6 +23,7 @@ import psycopg
 from psycopg.rows import tuple_row
 from sqlite_utils import Database
 
+from server.files import make_directory
 from server.ports import Clock
 from server.store import postgres, sqlite
 from server.store.migrations import MIGRATIONS
@@ -166,7 +167,7 @@ class SqliteEnd(End):
     def __init__(self, path: Path, *, make: bool = False) -> None:
         sqlite.require_safe_version(sqlite.sqlite3.sqlite_version_info)
         if make:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(path.parent)
         elif not path.is_file():
             raise CopyError(f"there is no database file {path}")
         path = path.resolve()

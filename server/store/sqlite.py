@@ -21,6 +21,7 @@ from sqlite_utils import Database
 from sqlite_utils import utils as sqlite_utils
 
 from server.domain.errors import DEADLINE_PASSED, STORE_BUSY, STORE_UNAVAILABLE, ServiceError
+from server.files import make_directory
 from server.ports import Clock
 from server.store.migrations import MIGRATIONS, Migration
 from server.store.sql_base import Execute, to_micros
@@ -233,7 +234,7 @@ class SqliteStore(SqlStore):
         self._readers: list[Database] = []
         self._readers_lock = threading.Lock()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(path.parent)
             _make_private(path)
             db = self._connect()
             _use_wal(db)

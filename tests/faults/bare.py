@@ -1,7 +1,7 @@
 """The service on one file without Envoy, in processes that are forked ready-made: what is killed a thousand times.
 
 `python -m tests.faults.bare` imports what takes long, and forks a server for each line of JSON on standard input, which
-has the environment that it is to run with. `MUTANT` takes a safeguard out.
+has the environment that it is to run with. `MUTANT` takes a safeguard out, `PRAGMAS` are set on each connection.
 """
 
 from __future__ import annotations
@@ -108,18 +108,19 @@ def until_ready(address: str, seconds: float = 30.0) -> None:
         time.sleep(0.002)
 
 
-def _normal() -> None:
-    """Commit without waiting for the disk, as SQLite does at synchronous=NORMAL."""
+def _set(pragmas: str) -> None:
+    """Set more on each connection than the store does."""
     from server.store.sqlite import SqliteStore
 
     connect = SqliteStore._connect
 
-    def connect_normally(store: SqliteStore) -> Any:
+    def connect_and_set(store: SqliteStore) -> Any:
         db = connect(store)
-        db.execute("PRAGMA synchronous = NORMAL")
+        for pragma in pragmas.split(";"):
+            db.execute(f"PRAGMA {pragma}")
         return db
 
-    SqliteStore._connect = connect_normally  # type: ignore[method-assign]
+    SqliteStore._connect = connect_and_set  # type: ignore[method-assign]
 
 
 def _answers_before_the_commit() -> None:
@@ -152,7 +153,6 @@ def _nothing_repeats() -> None:
 
 
 MUTANTS: dict[str, Callable[[], None]] = {
-    "synchronous=NORMAL": _normal,
     "answers before the commit": _answers_before_the_commit,
     "nothing repeats": _nothing_repeats,
 }
@@ -169,6 +169,8 @@ def _serve(environ: dict[str, str]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if environ.get("MUTANT"):
         MUTANTS[environ["MUTANT"]]()
+    if environ.get("PRAGMAS"):
+        _set(environ["PRAGMAS"])
     from server import mounts
 
     listening = make_server("127.0.0.1", 0, mounts.wsgi, threaded=True, request_handler=Quiet)

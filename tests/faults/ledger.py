@@ -40,6 +40,8 @@ class Ledger:
         """Keys with a request under way, or unanswered: they have the old value or a new one."""
         self.acknowledgements = 0
         self.refusals: list[str] = []
+        self.unavailable = 0
+        """Requests that were told to come again."""
         self._lock = threading.Lock()
 
     def ask(self, keys: set[Key]) -> None:
@@ -220,8 +222,10 @@ class Writers:
     A story that is refused in the middle isn't told to its end; servers that lose nothing refuse nothing.
     """
 
-    def __init__(self, book: Book, count: int = 4) -> None:
+    def __init__(self, book: Book, count: int = 4, *, patient: bool = False) -> None:
+        """`patient` writers come again when they are told to."""
         self._book = book
+        self._patient = patient
         self._address = ""
         self._may = threading.Condition()
         self._busy = 0
@@ -306,6 +310,9 @@ class Writers:
             return None
         finally:
             connection.close()
+        if self._patient and status == 503 and b"STORE_UNAVAILABLE" in content and answer.getheader("retry-after"):
+            self._book.ledger.unavailable += 1
+            return None
         if status != 200:
             self._book.ledger.refusals.append(f"{step.path}: {status} {content[:300]!r}")
             raise RefusedError
