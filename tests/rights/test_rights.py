@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from server.domain.account import Scope
-from server.domain.errors import SCOPE_MISSING, Reason
+from server.domain.errors import SAME_ORIGIN_REQUIRED, SCOPE_MISSING, SIGN_IN_UNAVAILABLE, Reason
 from server.domain.secrets import SecretKeys
+from server.faces.own_pages import SESSION_COOKIE
 from server.faces.rest import RestFace
 from server.faces.spelling import clerk_id, logto_id
 from server.main import build_edge, build_service
@@ -64,25 +65,33 @@ class Court:
         }
         return makers[caller]()
 
-    def request(self, row: Row, scene: Scene) -> Callable[[str | None], Answer]:
-        """Make the request of an operation, which may then be sent with a token."""
+    def session(self, name: str) -> dict[str, str]:
+        """Give what the browser of a person who has signed in sends from any page."""
+        secret = self.world.service.sessions.start(self.world.account(name)).secret
+        return {"cookie": f"{SESSION_COOKIE}={secret}"}
+
+    def request(self, row: Row, scene: Scene) -> Callable[..., Answer]:
+        """Make the request of an operation, which may then be sent with a token or other headers."""
         if row.operation in RPCS:
             message = RPCS[row.operation](scene)
-            return lambda token: self.call(row, message, token)
+            return lambda token=None, **headers: self.call(row, message, token, headers=headers)
         line, body = (make(scene) for make in ROUTES[row.operation])
         method, _, target = line.partition(" ")
         path, _, query = target.partition("?")
         content = b"" if body is None else json.dumps(body).encode()
 
-        def send(token: str | None) -> Answer:
+        def send(token: str | None = None, **headers: str) -> Answer:
+            credentials = {} if token is None else {"authorization": f"Bearer {token}"}
             # Clerk's errors have the request's id in their body.
-            headers = {"x-request-id": "one"} | ({} if token is None else {"authorization": f"Bearer {token}"})
-            return self.wire.http(path, content, headers, http_method=method, query=query)
+            sent = {"x-request-id": "one"} | credentials | headers
+            return self.wire.http(path, content, sent, http_method=method, query=query)
 
         return send
 
-    def call(self, row: Row, message: dict[str, Any], token: str | None, protocol: str = CONNECT_JSON) -> Answer:
-        return self.wire.call(protocol, row.operation.partition(" ")[0], message, token=token)
+    def call(
+        self, row: Row, message: dict[str, Any], token: str | None, protocol: str = CONNECT_JSON, **options: Any
+    ) -> Answer:
+        return self.wire.call(protocol, row.operation.partition(" ")[0], message, token=token, **options)
 
     def send(self, row: Row, scene: Scene, token: str | None) -> Answer:
         return self.request(row, scene)(token)
@@ -164,6 +173,23 @@ def test_a_backend_key_needs_each_of_its_scopes(court: Court, row: Row) -> None:
         answer = court.send(row, scene, court.key(*(other for other in Scope if other is not scope)))
         expected = SCOPE_MISSING if scope in row.scopes else row.answers["key"]
         assert court.reason(answer) == _name(expected), scope
+
+
+@_BY_OPERATION
+@pytest.mark.parametrize(("name", "caller"), [("Ada", "admin"), ("Bob", "member"), ("Eve", "stranger")])
+def test_a_session_may_what_the_account_may_in_pages_of_ours_and_nothing_else(
+    court: Court, row: Row, name: str, caller: str
+) -> None:
+    """The plain HTTP faces are for backends: they never look at a cookie."""
+    cookie = court.session(name)
+    ours = court.reason(court.request(row, court.scene())(**cookie, **{"x-session": "cookie"}))
+    if row.answers["nobody"] is SAME_ORIGIN_REQUIRED:
+        # For pages alone; no way to sign in is set up here.
+        assert ours in ("", SIGN_IN_UNAVAILABLE.name)
+    else:
+        assert ours == _name(row.answers[caller if row.operation in RPCS else "nobody"])
+    foreign = court.request(row, court.scene())(**cookie)
+    assert court.reason(foreign) == _name(row.answers["nobody"])
 
 
 @_BY_OPERATION
