@@ -27,7 +27,16 @@ from server.domain.organization import Membership, Organization, Role
 from server.domain.secrets import SecretKeys
 from server.faces.spelling import from_any_spelling, spellings
 from server.logs import configure_logs
-from server.main import Service, build_outbox, build_service, invitation_policy, open_store, utc_now
+from server.main import (
+    Service,
+    build_outbox,
+    build_service,
+    invitation_policy,
+    open_store,
+    sign_in_options,
+    token_verifier,
+    utc_now,
+)
 from server.ports import MailState, MemberFilter, MemberOrder, OutboxMail
 from server.serve import Listen, ServeError, require_free_port, serve
 from server.service.outbox import list_mails, retry_failed
@@ -335,7 +344,8 @@ def serve_command(host: str, port: int, workers: int, **given: Any) -> None:
         known = settings.is_postgres or os.path.exists(settings.sqlite_path)
         keys = SecretKeys(settings.secret_keys())
         service = build_service(open_store(settings), keys, policy=invitation_policy(settings))
-        _ = settings.issuers, settings.allowed_origins, settings.rates, settings.proxies, settings.session_life_days
+        _ = settings.issuers, settings.allowed_origins, settings.rates, settings.proxies
+        sign_in_options(settings, token_verifier(settings))
         if build_outbox(settings, service.store, keys) is None:
             log.warning("SMTP_URL is not set: mails stay in the outbox until it is (organization-service outbox list)")
         if not settings.signs_in_at_issuer and not settings.offers_codes:

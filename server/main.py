@@ -42,6 +42,7 @@ from server.mail.message import Sender
 from server.mail.render import Templates
 from server.mail.smtp import SmtpMailer, SmtpServer
 from server.oidc import IssuerConfig, JwtVerifier
+from server.oidc_sign_in import OidcProvider
 from server.ports import Clock, Ids, Mailer, Store, TokenVerifier
 from server.sealing import KeySealing
 from server.service.access_tokens import AccessTokens
@@ -116,7 +117,7 @@ def open_store(settings: Settings, clock: Clock = utc_now) -> Store:
     return SqliteStore(settings.sqlite_path, clock)
 
 
-def token_verifier(settings: Settings, clock: Clock = utc_now) -> TokenVerifier | None:
+def token_verifier(settings: Settings, clock: Clock = utc_now) -> JwtVerifier | None:
     """Give the verifier of the configured issuers' tokens, None when there are none."""
     issuers = tuple(IssuerConfig(issuer.url, issuer.audiences) for issuer in settings.issuers)
     return JwtVerifier(issuers, clock=clock) if issuers else None
@@ -129,11 +130,25 @@ def invitation_policy(settings: Settings) -> InvitationPolicy:
     return InvitationPolicy(limit, window, settings.allowed_redirects, settings.most_members)
 
 
-def sign_in_options(settings: Settings, wake: Callable[[], None]) -> SignInOptions:
+def sign_in_provider(settings: Settings, verifier: JwtVerifier | None) -> OidcProvider | None:
+    """Give the provider at which people sign in to the pages: the first issuer, where we are its client."""
+    if not settings.signs_in_at_issuer or verifier is None:
+        return None
+    back = settings.public_base + CALLBACK_PATH
+    client_id, secret = settings.oidc_client_id, settings.oidc_client_secret
+    return OidcProvider(verifier, settings.issuers[0].url, client_id, back, secret)
+
+
+def sign_in_options(
+    settings: Settings, verifier: JwtVerifier | None, wake: Callable[[], None] = lambda: None
+) -> SignInOptions:
     """Give the ways to sign in to the pages; `wake` is called when a code waits to be mailed."""
+    provider = sign_in_provider(settings, verifier)
+    name = settings.oidc_provider_name or urlsplit(provider.issuer).netloc if provider else ""
     in_log = settings.offers_codes and not settings.smtp_url
     return SignInOptions(
-        methods=SignInMethods(email_code=settings.offers_codes, code_in_log=in_log),
+        methods=SignInMethods(name, email_code=settings.offers_codes, code_in_log=in_log),
+        provider=provider,
         session_life=timedelta(days=settings.session_life_days),
         base_path=urlsplit(settings.public_base).path if settings.public_url else "",
         wake=wake,

@@ -45,12 +45,13 @@ STOPPING_SECONDS = 5.0
 _keys = SecretKeys(_settings.secret_keys())
 _store = open_store(_settings)
 _code_waits = threading.Event()
+_verifier = token_verifier(_settings)
 _service = build_service(
     _store,
     _keys,
-    verifier=token_verifier(_settings),
+    verifier=_verifier,
     policy=invitation_policy(_settings),
-    sign_in=sign_in_options(_settings, _code_waits.set),
+    sign_in=sign_in_options(_settings, _verifier, _code_waits.set),
 )
 _outbox = build_outbox(_settings, _store, _keys)
 _sign_in_mails = build_sign_in_mails(_settings, _store, _keys)

@@ -6,11 +6,12 @@ algorithms and keys count, what a token must say, and when an issuer's keys are 
 
 from __future__ import annotations
 
+import hmac
 import json
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
@@ -56,7 +57,7 @@ _log = logging.getLogger(__name__)
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 # What reading a stranger's text raises: KeyError and TypeError where its JSON has another shape than expected,
 # RecursionError where it is nested too deeply.
-_UNREADABLE = (JoseError, ValueError, TypeError, KeyError, RecursionError)
+UNREADABLE = (JoseError, ValueError, TypeError, KeyError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class IssuerConfig:
     leeway_seconds: int = 30
 
     def __post_init__(self) -> None:
-        _require_safe_url(self.issuer)
+        require_safe_url(self.issuer)
         if "?" in self.issuer or "#" in self.issuer:
             raise ValueError(f"the issuer {self.issuer!r} has a query or a fragment")
         if not isinstance(self.audiences, tuple) or not self.audiences or "" in self.audiences:
@@ -99,25 +100,53 @@ class JwtVerifier:
         Raises `CREDENTIALS_INVALID` for any other text; the error's `__cause__` says why, for our log alone.
         Raises `ISSUER_UNAVAILABLE` if the token names a trusted issuer whose keys could never be fetched.
         """
-        proven = False
         try:
-            if len(token) > MAX_TOKEN_LENGTH:
-                raise ValueError(f"longer than {MAX_TOKEN_LENGTH} characters")
-            signed = jws.extract_compact(token.encode(), registry=_REGISTRY)
-            header, claims = signed.headers(), json.loads(signed.payload)
-            _check_header(header)
-            # Nothing is proven until the signature is: so far `iss` only tells whose keys to try.
-            config, keys = self._trusted[claims["iss"]]
-            key = keys.find(header.get("kid"), _REGISTRY.get_alg(header["alg"]))
-            if not jws.validate_compact(signed, key, registry=_REGISTRY):
-                raise BadSignatureError
-            proven = True
-            _check_claims(claims, config, now=int(self._clock().timestamp()))
-            return _person(claims)
-        except _UNREADABLE as error:
-            if proven:
-                raise ServiceError(CREDENTIALS_INVALID) from error
+            _, claims = self._signed(token)
+        except UNREADABLE as error:
             raise WrongSecretError(CREDENTIALS_INVALID, guess=hash(token)) from error
+        try:
+            config = self._trusted[claims["iss"]][0]
+            _check_claims(claims, config, config.audiences, now=int(self._clock().timestamp()))
+            return person(claims)
+        except UNREADABLE as error:
+            raise ServiceError(CREDENTIALS_INVALID) from error
+
+    def verify_id_token(self, token: str, *, issuer: str, client_id: str, nonce: str) -> dict[str, Any]:
+        """Give what an ID token says that the issuer made for this client and this sign-in.
+
+        Raises ValueError or alike (`UNREADABLE`) for any other, `ISSUER_UNAVAILABLE` as `verify` does.
+        """
+        header, claims = self._signed(token)
+        if header.get("typ", "JWT").lower().removeprefix("application/") != "jwt":
+            raise ValueError("the token is of another type")
+        if claims["iss"] != issuer:
+            raise ValueError("another issuer's token")
+        _check_claims(claims, self._trusted[issuer][0], (client_id,), now=int(self._clock().timestamp()))
+        if not hmac.compare_digest(str(claims.get("nonce")).encode(), nonce.encode()):
+            raise ValueError("the nonce is of another sign-in")
+        # OpenID Connect Core, 3.1.3.7: several audiences need an authorized party, and where there is one it is us.
+        several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
+        if claims.get("azp", None if several else client_id) != client_id:
+            raise ValueError("another party's token")
+        return claims
+
+    def discovery(self, issuer: str) -> Mapping[str, Any]:
+        """Give what a trusted issuer says of itself; `ISSUER_UNAVAILABLE` if it could never be asked."""
+        return self._trusted[issuer][1].discovery()
+
+    def _signed(self, token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Give a token's header and claims, if a trusted issuer has signed it."""
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise ValueError(f"longer than {MAX_TOKEN_LENGTH} characters")
+        signed = jws.extract_compact(token.encode(), registry=_REGISTRY)
+        header, claims = signed.headers(), json.loads(signed.payload)
+        _check_header(header)
+        # Nothing is proven until the signature is: so far `iss` only tells whose keys to try.
+        _, keys = self._trusted[claims["iss"]]
+        key = keys.find(header.get("kid"), _REGISTRY.get_alg(header["alg"]))
+        if not jws.validate_compact(signed, key, registry=_REGISTRY):
+            raise BadSignatureError
+        return header, claims
 
 
 class _Registry(jws.JWSRegistry):
@@ -149,13 +178,13 @@ def _check_header(header: object) -> None:
         raise ValueError("the token is of another type")
 
 
-def _check_claims(claims: dict[str, Any], config: IssuerConfig, now: int) -> None:
+def _check_claims(claims: dict[str, Any], config: IssuerConfig, audiences: Sequence[str], now: int) -> None:
     """Refuse what isn't said by this issuer, to us, of somebody, at `now` (seconds since 1970)."""
     JWTClaimsRegistry(
         now=now,
         leeway=config.leeway_seconds,
         iss={"essential": True, "value": config.issuer},
-        aud={"essential": True, "values": list(config.audiences)},
+        aud={"essential": True, "values": list(audiences)},
         exp={"essential": True},
     ).validate(claims)
     # Refused and not cleaned: two subjects must never become one.
@@ -165,7 +194,8 @@ def _check_claims(claims: dict[str, Any], config: IssuerConfig, now: int) -> Non
         raise ValueError("a security event (RFC 8417), as in a logout that is not typed so")
 
 
-def _person(claims: dict[str, Any]) -> Claims:
+def person(claims: Mapping[str, Any]) -> Claims:
+    """Give what claims that were checked say of a person."""
     email = _plain(claims.get("email"), MAX_EMAIL_LENGTH)
     email = email if "@" in email else ""
     names = claims.get("name"), claims.get("preferred_username"), email.rpartition("@")[0], claims["sub"]
@@ -194,8 +224,17 @@ def _one_line(value: object) -> str:
     return " ".join("".join(kept).split())[:MAX_NAME_LENGTH].rstrip()
 
 
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """What an issuer says of itself, its keys, and when it was asked."""
+
+    discovery: dict[str, Any]
+    keys: tuple[Key, ...]
+    at: datetime
+
+
 class _IssuerKeys:
-    """The public keys of one issuer; the last ones fetched serve for as long as it can't be reached.
+    """What one issuer publishes, its public keys above all; what was fetched last serves while it can't be reached.
 
     One thread of its own fetches them: a slow issuer delays nobody whose key is known, and others by
     `WAIT_SECONDS`. An empty set of keys is believed, for so an issuer takes its keys back.
@@ -203,26 +242,34 @@ class _IssuerKeys:
 
     def __init__(self, issuer: str, clock: Clock, fetch: Fetch) -> None:
         self._issuer, self._clock, self._fetch = issuer, clock, fetch
-        self._published: tuple[tuple[Key, ...], datetime] | None = None
+        self._published: _Published | None = None
         self._lock = Lock()
         self._fetcher: Thread | None = None
         self._begun: dict[str, datetime] = {}
 
     def find(self, kid: str | None, algorithm: JWSAlgModel) -> Key:
         """Give the one key that fits. Raises `ISSUER_UNAVAILABLE`, or ValueError if none or several fit."""
+        published = self._known()
+        fitting = _fitting(published.keys, kid, algorithm)
+        if not fitting:
+            self._refresh("no key fits", WAIT_SECONDS)
+            fitting = _fitting((self._published or published).keys, kid, algorithm)
+        if len(fitting) != 1:
+            raise ValueError(f"{len(fitting)} keys fit")
+        return fitting[0]
+
+    def discovery(self) -> Mapping[str, Any]:
+        """Give the issuer's metadata. Raises `ISSUER_UNAVAILABLE`."""
+        return self._known().discovery
+
+    def _known(self) -> _Published:
         if self._published is None:
             self._refresh("no keys yet", WAIT_SECONDS)
         if self._published is None:
             raise ServiceError(ISSUER_UNAVAILABLE, retry_after_seconds=PAUSE_SECONDS["no keys yet"])
-        if self._has_passed(KEYS_FRESH_SECONDS, self._published[1]):
+        if self._has_passed(KEYS_FRESH_SECONDS, self._published.at):
             self._refresh("keys are old", 0)
-        fitting = _fitting(self._published[0], kid, algorithm)
-        if not fitting:
-            self._refresh("no key fits", WAIT_SECONDS)
-            fitting = _fitting(self._published[0], kid, algorithm)
-        if len(fitting) != 1:
-            raise ValueError(f"{len(fitting)} keys fit")
-        return fitting[0]
+        return self._published
 
     def _refresh(self, reason: str, wait_seconds: float) -> None:
         """Have the keys fetched, unless it was done lately for this reason; wait for a fetch under way."""
@@ -248,12 +295,12 @@ class _IssuerKeys:
             discovery = json.loads(self._fetch(f"{base_url}/.well-known/openid-configuration"))
             if discovery["issuer"] != self._issuer:
                 raise ValueError(f"it calls itself {discovery['issuer']!r}")
-            _require_safe_url(discovery["jwks_uri"])
+            require_safe_url(discovery["jwks_uri"])
             keys = _usable_keys(json.loads(self._fetch(discovery["jwks_uri"]))["keys"])
         except Exception as error:  # noqa: BLE001 - whatever goes wrong out there, the last keys stay
             _log.warning("The keys of the issuer %s can't be fetched: %r", self._issuer, error)
         else:
-            self._published = keys, self._clock()
+            self._published = _Published(discovery, keys, self._clock())
 
 
 def _usable_keys(jwks: list[Any]) -> tuple[Key, ...]:
@@ -286,7 +333,7 @@ def _can_verify(key: Key, algorithm: JWSAlgModel) -> bool:
     return True
 
 
-def _require_safe_url(url: str) -> None:
+def require_safe_url(url: str) -> None:
     """Raise ValueError unless nobody on the way can change what the URL gives: https, or this machine."""
     parts = urlsplit(url)
     is_local = parts.scheme == "http" and _LOOPBACK.fullmatch(parts.hostname or "")
@@ -299,28 +346,28 @@ class _NoRedirects(HTTPRedirectHandler):
         """Follow none: a document comes from the address that was asked, or not at all."""
 
 
-def fetch_document(url: str) -> bytes:
-    """Give the body at an https URL, by way of the environment's proxy if it names one.
+def fetch_document(url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> bytes:
+    """Give the answer's body at an https URL (POST where a body is given), by way of the environment's proxy if any.
 
     Raises OSError, http.client.HTTPException or ValueError for an error, a redirect, a body of more than
     `MAX_BODY_BYTES` and one that takes longer than about `FETCH_SECONDS`.
     """
-    _require_safe_url(url)
+    require_safe_url(url)
     deadline = time.monotonic() + FETCH_SECONDS
     proxies = {scheme: proxy for scheme, proxy in getproxies().items() if scheme == "https"}
     opener = build_opener(ProxyHandler(proxies), _NoRedirects)
     # By its usual name, some networks turn Python away.
-    request = Request(url, headers={"User-Agent": "organization-service"})  # noqa: S310
+    request = Request(url, body, {"User-Agent": "organization-service", **(headers or {})})  # noqa: S310
     try:
         response = opener.open(request, timeout=FETCH_SECONDS)
     except HTTPError as error:
         error.close()
         raise
-    body = bytearray()
+    content = bytearray()
     with response:
         while chunk := response.read1(64 * 1024):
-            body += chunk
+            content += chunk
             # The timeout above holds for each single read.
-            if len(body) > MAX_BODY_BYTES or time.monotonic() > deadline:
+            if len(content) > MAX_BODY_BYTES or time.monotonic() > deadline:
                 raise ValueError(f"{url!r} gives too much or too slowly")
-    return bytes(body)
+    return bytes(content)

@@ -13,6 +13,7 @@ import base64
 import hashlib
 import hmac
 import json
+import secrets
 import threading
 import time
 from collections import Counter
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote_plus, urlencode
 
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 JWKS_PATH = "/keys"
+AUTHORIZATION_PATH, TOKEN_PATH, USERINFO_PATH = "/authorize", "/token", "/userinfo"
 AUDIENCE = "organization-service"
 """The audience of a minted token unless another is said."""
 
@@ -96,6 +99,8 @@ class Issuer:
 
     `down`: connections are closed without an answer. `delay_seconds`: how long it thinks before each answer;
     `byte_seconds`: how long before each byte of a body.
+    People sign in at it too (code flow with PKCE): whoever comes is `person`. `client_secrets` are those of clients by
+    their ids, the others are public. `in_userinfo` are claims that only userinfo tells; `id_token` overrides claims.
     `discovery` overrides members of the discovery document; `answers` overrides whole answers by path:
     (status, headers, body). `asked` counts the requests by path.
     """
@@ -110,6 +115,11 @@ class Issuer:
     answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     closing: threading.Event = field(default_factory=threading.Event)
+    client_secrets: dict[str, str] = field(default_factory=dict)
+    person: dict[str, Any] = field(default_factory=lambda: {"sub": "ada", "name": "Ada", "email": "ada@example.com"})
+    in_userinfo: tuple[str, ...] = ()
+    id_token: dict[str, Any] = field(default_factory=dict)
+    begun: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def fetches(self) -> int:
@@ -144,11 +154,56 @@ class Issuer:
             return self.answers[path]
         as_json = {"Content-Type": "application/json"}
         if path == DISCOVERY_PATH:
-            document = {"issuer": self.url, "jwks_uri": self.url + JWKS_PATH, **self.discovery}
+            document = {
+                "issuer": self.url,
+                "jwks_uri": self.url + JWKS_PATH,
+                "authorization_endpoint": self.url + AUTHORIZATION_PATH,
+                "token_endpoint": self.url + TOKEN_PATH,
+                "userinfo_endpoint": self.url + USERINFO_PATH,
+                **self.discovery,
+            }
             return 200, as_json, json.dumps(document).encode()
         if path == JWKS_PATH:
             return 200, as_json, json.dumps({"keys": [key.jwk() for key in self.keys]}).encode()
         return 404, {}, b""
+
+    # Signing in.
+
+    def authorize(self, query: str) -> tuple[int, dict[str, str], bytes]:
+        """Send a browser back with a code for whoever `person` is."""
+        asked = dict(parse_qsl(query))
+        assert asked["response_type"] == "code"
+        assert asked["code_challenge_method"] == "S256"
+        assert {"openid", "email", "profile"} == set(asked["scope"].split())
+        code = secrets.token_urlsafe(16)
+        self.begun[code] = asked
+        back = urlencode({"code": code, "state": asked["state"], "iss": self.url})
+        return 302, {"Location": f"{asked['redirect_uri']}?{back}"}, b""
+
+    def tokens(self, form: dict[str, str], authorization: str) -> tuple[int, dict[str, str], bytes]:
+        """Exchange a code, once, for who can prove to have begun."""
+        as_json = {"Content-Type": "application/json"}
+        begun = self.begun.pop(form.get("code", ""), None)
+        client, secret = form.get("client_id", ""), ""
+        if authorization.startswith("Basic "):
+            client, _, secret = base64.b64decode(authorization.removeprefix("Basic ")).decode().partition(":")
+            client, secret = unquote_plus(client), unquote_plus(secret)
+        if self.client_secrets.get(client, "") != secret:
+            return 401, as_json, b'{"error": "invalid_client"}'
+        challenge = segment(hashlib.sha256(form.get("code_verifier", "").encode()).digest())
+        asked = {"client_id": client, "redirect_uri": form.get("redirect_uri"), "code_challenge": challenge}
+        if begun is None or form.get("grant_type") != "authorization_code" or not begun.items() >= asked.items():
+            return 400, as_json, b'{"error": "invalid_grant"}'
+        told = {name: value for name, value in self.person.items() if name not in self.in_userinfo}
+        id_token = self.mint(**{"aud": client, "nonce": begun["nonce"], **told, **self.id_token})
+        answer = {"access_token": "opens userinfo", "token_type": "Bearer", "id_token": id_token}
+        return 200, as_json, json.dumps(answer).encode()
+
+    def userinfo(self, authorization: str) -> tuple[int, dict[str, str], bytes]:
+        """Tell of the person."""
+        if authorization != "Bearer opens userinfo":
+            return 401, {}, b""
+        return 200, {"Content-Type": "application/json"}, json.dumps(self.person).encode()
 
 
 @contextmanager
@@ -188,14 +243,29 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         issuer = self.server.issuer
+        path, _, query = self.path.partition("?")
+        authorization = self.headers.get("authorization", "")
+        own = {
+            AUTHORIZATION_PATH: lambda: issuer.authorize(query),
+            USERINFO_PATH: lambda: issuer.userinfo(authorization),
+        }
+        self._answer(path, own.get(path, lambda: issuer.answer(path)))
+
+    def do_POST(self) -> None:
+        form = dict(parse_qsl(self.rfile.read(int(self.headers.get("content-length", "0"))).decode()))
+        authorization = self.headers.get("authorization", "")
+        self._answer(self.path, lambda: self.server.issuer.tokens(form, authorization))
+
+    def _answer(self, path: str, own: Callable[[], tuple[int, dict[str, str], bytes]]) -> None:
+        issuer = self.server.issuer
         with self.server.counting:
-            issuer.asked[self.path] += 1
+            issuer.asked[path] += 1
         if issuer.delay_seconds:
             issuer.closing.wait(issuer.delay_seconds)
         if issuer.down or issuer.closing.is_set():
             self.close_connection = True
             return
-        status, headers, body = issuer.answer(self.path)
+        status, headers, body = issuer.answers[path] if path in issuer.answers else own()
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
             self.send_header(name, value)

@@ -82,6 +82,10 @@ class Answer:
         return found[0] if found else None
 
     @property
+    def set_cookies(self) -> list[str]:
+        return self.headers.get("set-cookie", "").splitlines()
+
+    @property
     def reason(self) -> str:
         info = self.detail(error_details_pb2.ErrorInfo)
         return "" if info is None else str(info.reason)
@@ -171,7 +175,10 @@ class Wire:
         (status, given_headers) = begun[-1]
         assert len(begun) == 1, "an answer begins once"
         assert all(isinstance(v, str) and "\n" not in v and "\r" not in v for _, v in given_headers)
-        return Answer(int(status[:3]), {name.lower(): value for name, value in given_headers}, content, dict(trailers))
+        answered = {name.lower(): value for name, value in given_headers}
+        cookies = [value for name, value in given_headers if name.lower() == "set-cookie"]
+        answered |= {"set-cookie": "\n".join(cookies)} if cookies else {}
+        return Answer(int(status[:3]), answered, content, dict(trailers))
 
     def send(
         self,
