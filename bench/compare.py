@@ -54,6 +54,12 @@ class Plan:
     """By what the contestants' own times to warm up are multiplied."""
     requests: int
     """After how many requests memory is looked at."""
+    contestants: tuple[str, ...]
+    """Only these beside the service; all where it is empty."""
+
+    def those(self, contestants: Sequence[Contestant]) -> list[Contestant]:
+        """Give those that take part."""
+        return [one for one in contestants if not self.contestants or one.name in (SERVICE, *self.contestants)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,7 @@ def field(
 def calls(plan: Plan) -> None:
     """Measure every call on every wire for every number of callers."""
     for wire in plan.wires:
-        with field(plan, wire, WIRES[wire]) as here:
+        with field(plan, wire, plan.those(WIRES[wire])) as here:
             alone = here.known.copy(here.directory / "alone.db")
             for call in CALLS[wire]:
                 if plan.calls and call.name not in plan.calls:
@@ -123,19 +129,20 @@ def calls(plan: Plan) -> None:
 
 def durable(plan: Plan) -> None:
     """Measure writes on a disk whose fsync takes 5 ms, beside SQLite alone with commits of different sizes."""
-    contestants = [contestant for contestant in JSON if contestant.name != ECHO]
+    contestants = [contestant for contestant in plan.those(JSON) if contestant.name != ECHO]
+    disk = Path(__file__).with_name("slow_disk")
     with tempfile.TemporaryDirectory(prefix="bench-") as built:
-        library = Path(built) / "slow_fsync.so"
-        source = Path(__file__).with_name("slow_fsync.c")
-        subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"], check=True)
-        slow = {"LD_PRELOAD": str(library)}
+        library = Path(built) / "fsync.so"
+        subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, disk / "fsync.c", "-ldl"], check=True)
+        slow = {"LD_PRELOAD": str(library), "PYTHONPATH": str(disk)}
         with field(plan, "JSON", contestants, slow) as here:
             alone = here.known.copy(here.directory / "alone.db")
             bare_call = partial(bare.sample, here.known, CREATE, alone, plan.seconds, SERVER_CORE)
             here.warm_up(CREATE, 0.1)
-            for callers, batches in ((1, (1,)), (256, (16, 64, 256, 1024))):
+            environ = {**os.environ, "LD_PRELOAD": str(library)}
+            for callers, batches in ((1, (1,)), (256, (16, 64, 256))):
                 others = {
-                    f"{ALONE}, {batch} in a commit": partial(bare_call, batch=batch, environ={**os.environ, **slow})
+                    f"{ALONE}, {batch} in a commit": partial(bare_call, batch=batch, environ=environ)
                     for batch in batches
                 }
                 here.measure("durable", CREATE, callers, others)
@@ -160,9 +167,9 @@ def postgres(plan: Plan) -> None:
 def start(plan: Plan) -> None:
     """Measure how long each contestant takes from its start to its first answer."""
     known = data(plan.organizations)
-    found: dict[str, list[float]] = {contestant.name: [] for contestant in JSON}
+    found: dict[str, list[float]] = {contestant.name: [] for contestant in plan.those(JSON)}
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-        prepared = [(contestant, contestant.prepare(known, Path(directory))) for contestant in JSON]
+        prepared = [(contestant, contestant.prepare(known, Path(directory))) for contestant in plan.those(JSON)]
         for _ in range(plan.rounds):
             for contestant, begin in shuffled(prepared):
                 ours = SUMMARY.load(known, "", 1, plan.seconds, grpc=False)
@@ -240,12 +247,18 @@ PARTS: dict[str, Callable[[Plan], None]] = {
 }
 
 
+NAMES = sorted({one.name for wire in WIRES.values() for one in wire} - {SERVICE})
+
+
 @click.command(help=(__doc__ or "").partition("\n")[0])
 @click.option("--part", "parts", type=click.Choice(list(PARTS)), multiple=True, help="What to measure. [all]")
 @click.option("--organizations", default=20_000, show_default=True, help="How large the database is.")
 @click.option("--wire", "wires", type=click.Choice(list(WIRES)), multiple=True, help="[both]")
 @click.option("--call", "names", type=click.Choice([call.name for call in CALLS["JSON"]]), multiple=True, help="[all]")
 @click.option("--callers", type=int, multiple=True, help="How many at once. [1, 32 and 256]")
+@click.option(
+    "--contestant", "names_of_contestants", type=click.Choice(NAMES), multiple=True, help="Beside the service. [all]"
+)
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--seconds", default=1.5, show_default=True, help="How long each is called in a round.")
 @click.option("--requests", default=1_000_000, show_default=True, help="After how many memory is looked at.")
@@ -257,6 +270,7 @@ def main(
     wires: tuple[str, ...],
     names: tuple[str, ...],
     callers: tuple[int, ...],
+    names_of_contestants: tuple[str, ...],
     rounds: int,
     seconds: float,
     requests: int,
@@ -264,7 +278,17 @@ def main(
     short: bool,
     only_report: bool,
 ) -> None:
-    plan = Plan(organizations, wires or tuple(WIRES), names, callers or (1, 32, 256), rounds, seconds, 1.0, requests)
+    plan = Plan(
+        organizations,
+        wires or tuple(WIRES),
+        names,
+        callers or (1, 32, 256),
+        rounds,
+        seconds,
+        1.0,
+        requests,
+        names_of_contestants,
+    )
     if short:
         plan = replace(plan, callers=callers or (32,), rounds=3, seconds=0.5, warm_up=0.25, requests=50_000)
     if not only_report:

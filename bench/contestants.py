@@ -43,14 +43,22 @@ class Contestant:
 
 
 NODE_WARM_UP_SECONDS = 20.0
+SHARED_FROM = 200_000
+"""Organizations from which on contestants share a copy of the database."""
 
 
 def _same(_call: Call, _data: Data, load: Load, url: str) -> Load:
     return replace(load, url=url)
 
 
+def _copy(data: Data, directory: Path, name: str) -> Path:
+    """Give a copy of one's own, or where copies are too large one for all: they are called in turns."""
+    path = directory / f"{name if data.organizations < SHARED_FROM else 'shared'}.db"
+    return path if path.exists() else data.copy(path)
+
+
 def _service(data: Data, directory: Path) -> Start:
-    database = data.copy(directory / "service.db")
+    database = _copy(data, directory, "service")
     return lambda core: servers.service(database, core)
 
 
@@ -60,7 +68,7 @@ def _echo(_data: Data, _directory: Path) -> Start:
 
 def _twin(name: str, *command: str | Path) -> Callable[[Data, Path], Start]:
     def prepare(data: Data, directory: Path) -> Start:
-        environ = {"DATABASE": str(data.copy(directory / f"{name}.db")), "DESCRIPTORS": str(DESCRIPTORS)}
+        environ = {"DATABASE": str(_copy(data, directory, name)), "DESCRIPTORS": str(DESCRIPTORS)}
         arguments = [str(part) for part in command]
         return lambda core: servers.program(arguments, core, {**environ, "NODE_ENV": "production"})
 

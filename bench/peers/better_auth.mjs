@@ -41,5 +41,7 @@ if (process.argv[2] === "migrate") {
   process.exit();
 } else {
   const server = createServer(toNodeHandler(auth));
+  // Node closes connections that it finds idle after having been busy for longer than this itself; 5 s by default.
+  server.keepAliveTimeout = 75_000;
   server.listen(0, "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}`));
 }

@@ -258,4 +258,6 @@ function routes(router) {
 
 const handler = connectNodeAdapter({ routes, interceptors: [identify] });
 const server = wire === "http2" ? createHttp2Server(handler) : createServer(handler);
+// Node closes connections that it finds idle after having been busy for longer than this itself; 5 s by default.
+server.keepAliveTimeout = 75_000;
 server.listen(0, "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}`));

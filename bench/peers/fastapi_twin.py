@@ -207,7 +207,8 @@ async def create_invitation(request: InvitationRequest, caller: Calling) -> Invi
 
 
 if __name__ == "__main__":
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, loop="uvloop", http="httptools", log_level="warning")
+    served = {"loop": "uvloop", "http": "httptools", "timeout_keep_alive": 75}
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", **served)
     listening = config.bind_socket()
     listening.listen(config.backlog)
     print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)

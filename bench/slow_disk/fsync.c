@@ -1,4 +1,4 @@
-/* A disk whose fsync takes FSYNC_MICROSECONDS (5,000) longer, for a program that is started with this in LD_PRELOAD. */
+/* A disk whose fsync takes FSYNC_MICROSECONDS longer (5,000), for a program with this in LD_PRELOAD. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdlib.h>
