@@ -1,0 +1,330 @@
+"""The checker itself: it finds an order where there is one, and only there."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+from tests.faults.linearizability import UndecidedError, printed, search, smallest_without_order
+from tests.faults.model import (
+    ADMIN,
+    MAKES,
+    MEMBER,
+    REFUSE,
+    RENEW,
+    Answer,
+    Call,
+    Organization,
+    makers_known,
+    start,
+    with_stand_ins,
+)
+from tests.faults.wishes import Knowledge
+
+PEOPLE = ("ada", "bob", "cem", "dan", "eve")
+START = start("ada")
+
+
+def history(*lines: tuple[object, ...]) -> list[Call]:
+    """Give calls from lines of: began, ended, who, what, asked, answer, made; an answer of … is in doubt."""
+    calls = []
+    for number, (began, ended, who, what, asked, answer, *made) in enumerate(lines):
+        known = None if answer is ... else answer if isinstance(answer, Answer) else Answer(answer)
+        end = math.inf if known is None else float(ended)  # type: ignore[arg-type]
+        call = Call(number, str(what), str(who), tuple(asked), float(began), end, known)  # type: ignore[call-overload]
+        calls.append(call._replace(made=tuple(map(str, made))) if made else with_stand_ins(call))
+    return calls
+
+
+def no(reason: str) -> Answer:
+    return Answer(None, reason)
+
+
+def specification(calls: Sequence[Call], seats: int | None = None) -> Organization:
+    return Organization(seats, makers_known(calls))
+
+
+def has_order(calls: Sequence[Call], seats: int | None = None) -> bool:
+    return search(specification(calls, seats), START, calls).order is not None
+
+
+LINK = (1, 2, "ada", "create_link", (), "one", "one")
+NEXT_LINK = (3, 5, "ada", "create_link", (), "two", "two")
+INVITE = (1, 2, "ada", "invite", ("bob", MEMBER, REFUSE), "i1", "i1", "t1")
+
+GOOD = {
+    "joined by the old link while it was replaced": [LINK, NEXT_LINK, (4, 6, "bob", "join", ("one",), MEMBER)],
+    "refused while it was replaced": [LINK, NEXT_LINK, (4, 6, "bob", "join", ("one",), no("INVITE_NOT_FOUND"))],
+    "replaced by a call in doubt": [
+        LINK,
+        (3, 0, "ada", "create_link", (), ...),
+        (9, 10, "bob", "join", ("one",), no("INVITE_NOT_FOUND")),
+    ],
+    "a call in doubt that was done late": [
+        LINK,
+        (3, 0, "ada", "create_link", (), ...),
+        (9, 10, "bob", "join", ("one",), MEMBER),
+        (11, 12, "ada", "get_link", (), "new"),
+        (13, 14, "cem", "join", ("new",), MEMBER),
+    ],
+    "a call in doubt that was never done": [
+        LINK,
+        (3, 0, "ada", "create_link", (), ...),
+        (9, 10, "ada", "get_link", (), "one"),
+    ],
+    "an invitation by a call in doubt, found in the list": [
+        (1, 0, "ada", "invite", ("bob", ADMIN, REFUSE), ...),
+        (2, 3, "ada", "invitations", (), frozenset({("i9", "bob", "pending", "")})),
+        (4, 5, "bob", "accept_own", ("i9",), ADMIN),
+        (6, 7, "bob", "leave", ("ada",), None),
+    ],
+    "accepted and revoked at once": [
+        INVITE,
+        (3, 6, "bob", "accept", ("t1",), MEMBER),
+        (3, 6, "ada", "revoke", ("i1",), no("INVITATION_ALREADY_ACCEPTED")),
+    ],
+    "a renewed invitation of a call in doubt": [
+        (1, 0, "ada", "invite", ("bob", MEMBER, REFUSE), ...),
+        (2, 3, "ada", "invite", ("bob", MEMBER, RENEW), "i7", "i7", "t7"),
+        (4, 5, "ada", "revoke", ("i7",), None),
+        (6, 7, "bob", "accept", ("t7",), no("INVITATION_REVOKED")),
+    ],
+    "a token that was revoked less than a second ago": [
+        (1, 2, "ada", "make_token", (), "p1", "p1"),
+        (3, 4, "ada", "revoke_token", ("p1",), None),
+        (4.9, 5, "ada", "use_token", ("p1",), None),
+        (4.9, 5, "ada", "use_token", ("p1",), no("CREDENTIALS_INVALID")),
+    ],
+}
+
+BAD = {
+    "joined by a link that was replaced before": [LINK, NEXT_LINK, (6, 7, "bob", "join", ("one",), MEMBER)],
+    "refused with the live link": [LINK, (3, 4, "bob", "join", ("one",), no("INVITE_NOT_FOUND"))],
+    "the old link is shown again": [LINK, NEXT_LINK, (6, 7, "ada", "get_link", (), "one")],
+    "a link that nobody made": [LINK, (3, 4, "ada", "get_link", (), "three")],
+    "two links are live": [
+        LINK,
+        (1, 2, "ada", "create_link", (), "two", "two"),
+        (3, 4, "bob", "join", ("one",), MEMBER),
+        (5, 6, "cem", "join", ("two",), MEMBER),
+    ],
+    "a join is lost": [
+        LINK,
+        (3, 4, "bob", "join", ("one",), MEMBER),
+        (5, 6, "ada", "members", (), frozenset({("ada", ADMIN)})),
+    ],
+    "no admin is left": [
+        LINK,
+        (3, 4, "bob", "join", ("one",), MEMBER),
+        (5, 6, "ada", "set_role", ("bob", ADMIN), None),
+        (7, 9, "ada", "leave", ("ada",), None),
+        (7, 9, "bob", "leave", ("bob",), None),
+    ],
+    "a role that is gone is used": [
+        LINK,
+        (3, 4, "bob", "join", ("one",), MEMBER),
+        (5, 6, "ada", "set_role", ("bob", ADMIN), None),
+        (7, 8, "ada", "set_role", ("bob", MEMBER), None),
+        (9, 10, "bob", "create_link", (), "two", "two"),
+    ],
+    "accepted and revoked both": [
+        INVITE,
+        (3, 6, "bob", "accept", ("t1",), MEMBER),
+        (3, 6, "ada", "revoke", ("i1",), None),
+    ],
+    "accepted by two": [
+        INVITE,
+        (3, 6, "bob", "accept", ("t1",), MEMBER),
+        (3, 6, "cem", "accept", ("t1",), MEMBER),
+    ],
+    "two pending of one address": [
+        INVITE,
+        (1, 2, "ada", "invite", ("bob", MEMBER, REFUSE), "i2", "i2", "t2"),
+    ],
+    "the token before is good still": [
+        INVITE,
+        (3, 4, "ada", "resend", ("i1",), "t2", "t2"),
+        (5, 6, "bob", "accept", ("t1",), MEMBER),
+    ],
+    "a call in doubt is done and then undone": [
+        LINK,
+        (3, 0, "ada", "create_link", (), ...),
+        (4, 5, "ada", "get_link", (), "new"),
+        (6, 7, "bob", "join", ("one",), MEMBER),
+    ],
+    "a removed member's revoke still counts": [
+        LINK,
+        (3, 4, "bob", "join", ("one",), MEMBER),
+        (5, 6, "ada", "set_role", ("bob", ADMIN), None),
+        (7, 8, "ada", "invite", ("cem", MEMBER, REFUSE), "i1", "i1", "t1"),
+        (9, 20, "bob", "revoke", ("i1",), None),
+        (9, 10, "ada", "leave", ("bob",), None),
+        (11, 12, "ada", "invitation", ("i1",), ("pending", "")),
+    ],
+    "somebody is a member of what is deleted": [
+        LINK,
+        (3, 6, "ada", "delete", (), None),
+        (3, 6, "bob", "join", ("one",), MEMBER),
+        (7, 8, "bob", "members", (), frozenset({("bob", MEMBER)})),
+    ],
+    "a token that was revoked a second ago": [
+        (1, 2, "ada", "make_token", (), "p1", "p1"),
+        (3, 4, "ada", "revoke_token", ("p1",), None),
+        (5.1, 5.2, "ada", "use_token", ("p1",), None),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_an_order_is_found(name: str) -> None:
+    assert has_order(history(*GOOD[name]))
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_no_order_is_found(name: str) -> None:
+    assert not has_order(history(*BAD[name]))
+
+
+@pytest.mark.parametrize(
+    ("accepts", "answer", "possible"),
+    [
+        ((4, 5.5), Answer(MEMBER), False),
+        ((6, 7), Answer(MEMBER), False),
+        ((4, 5.5), no("INVITATION_EXPIRED"), True),
+        ((4, 4.9), no("INVITATION_EXPIRED"), False),
+        ((6, 7), no("INVITATION_EXPIRED"), True),
+    ],
+)
+def test_nobody_accepts_after_somebody_found_it_expired(
+    accepts: tuple[float, float], answer: Answer, possible: bool
+) -> None:
+    """The invitation ends at 5."""
+    calls = history(
+        (1, 2, "", "invite", ("bob", MEMBER, REFUSE), "i1", "i1", "t1"),
+        (4, 5.2, "ada", "revoke", ("i1",), no("INVITATION_EXPIRED")),
+        (*accepts, "bob", "accept", ("t1",), answer),
+    )
+    calls[0] = calls[0]._replace(expires_at=5.0)
+    assert has_order(calls) is possible
+
+
+def test_seats_are_never_exceeded_and_all_can_be_taken() -> None:
+    joins = [(3, 9, who, "join", ("one",), MEMBER) for who in ("bob", "cem")]
+    full = (3, 9, "dan", "join", ("one",), no("ORGANIZATION_FULL"))
+    assert has_order(history(LINK, *joins, full), seats=3)
+    assert not has_order(history(LINK, joins[0], full), seats=3)
+    assert not has_order(history(LINK, *joins), seats=2)
+
+
+def test_the_smallest_history_says_what_is_wrong_and_nothing_else() -> None:
+    before = [(n, n + 0.5, "ada", "members", (), frozenset({("ada", ADMIN)})) for n in range(-40, 0)]
+    after = [(n, n + 0.5, "ada", "get_link", (), "two") for n in range(20, 40)]
+    calls = history(*before, *BAD["joined by a link that was replaced before"], *after)
+    smallest = smallest_without_order(specification(calls), START, calls)
+    assert [(call.what, call.in_doubt) for call in smallest] == [
+        ("create_link", False),
+        ("create_link", False),
+        ("join", False),
+    ]
+    assert "bob      join(one) → member" in printed(smallest)
+
+
+# Histories that the specification makes itself.
+
+
+def simulated(
+    dice: random.Random, *, calls: int, clients: int, doubt: float = 0.0, seats: int | None = None
+) -> list[Call]:
+    """Let clients call the specification: each call is done at some moment between its beginning and its end."""
+    spec, known, state = Organization(seats), Knowledge(PEOPLE, {"ada"}, {"ada"}), START
+    numbers, names = itertools.count(), itertools.count()
+    history: list[Call] = []
+    events: list[tuple[float, int, str, Call | None]] = [
+        (0.01 * n, next(numbers), "begin", None) for n in range(clients)
+    ]
+    while events:
+        now, _, event, call = heapq.heappop(events)
+        if event == "begin":
+            if len(history) + len(events) >= calls:
+                continue
+            wish = known.wish(dice)
+            call = Call(next(numbers), wish.what, wish.who, wish.asked, now)
+            made = tuple(f"{wish.what}-{next(names)}" for _ in range(MAKES.get(wish.what, 0)))
+            call = call._replace(made=made, expires_at=now + (wish.lasts_seconds or math.inf))
+            heapq.heappush(events, (now + dice.uniform(0.001, 0.05), next(numbers), "do", call))
+        elif event == "do":
+            assert call is not None
+            ended = now + dice.uniform(0.001, 0.05)
+            after, answer = spec.perform(state, call._replace(ended=ended), now)
+            if dice.random() >= doubt:
+                state = after
+                done = call._replace(ended=ended, answer=answer)
+                heapq.heappush(events, (ended, next(numbers), "end", done))
+            else:
+                state = after if dice.random() < 0.5 else state
+                history.append(with_stand_ins(call))
+                heapq.heappush(events, (now + 0.05, next(numbers), "begin", None))
+        else:
+            assert call is not None
+            assert call.answer is not None
+            call = with_stand_ins(call) if call.answer.reason else call
+            history.append(call)
+            known.learn(call)
+            heapq.heappush(events, (now + dice.uniform(0.0, 0.02), next(numbers), "begin", None))
+    return history
+
+
+@given(st.integers(0, 10**9), st.integers(1, 8), st.sampled_from([None, 3]))
+@settings(max_examples=50, deadline=None)
+def test_what_the_specification_answers_has_an_order(seed: int, clients: int, seats: int | None) -> None:
+    calls = simulated(random.Random(seed), calls=60, clients=clients, doubt=0.15, seats=seats)
+    try:
+        assert has_order(calls, seats)
+    except UndecidedError:
+        reject()
+
+
+def _wrong(answer: Answer, dice: random.Random) -> Answer:
+    """Give another answer, that can't be had at the same place."""
+    if answer.reason:
+        return Answer(None, "INTERNAL") if dice.random() < 0.5 else Answer("never made")
+    if isinstance(answer.value, frozenset):
+        return Answer(frozenset(list(answer.value)[1:])) if answer.value else Answer(frozenset({("x", "y", "z", "")}))
+    return Answer(None, "LAST_ADMIN")
+
+
+@given(st.integers(0, 10**9))
+@settings(max_examples=100, deadline=None)
+def test_one_wrong_answer_in_a_history_without_doubt_leaves_no_order(seed: int) -> None:
+    dice = random.Random(seed)
+    calls = simulated(dice, calls=60, clients=1)
+    place = dice.randrange(len(calls))
+    answer = calls[place].answer
+    assert answer is not None
+    calls[place] = calls[place]._replace(answer=_wrong(answer, dice))
+    assert not has_order(calls)
+
+
+def test_histories_of_hundreds_of_calls_many_in_doubt_are_searched(figure: Callable[[str], None]) -> None:
+    histories = [simulated(random.Random(seed), calls=300, clients=6, doubt=0.15) for seed in range(6)]
+    began = time.monotonic()
+    decided = 0
+    for calls in histories:
+        with suppress(UndecidedError):
+            assert search(specification(calls), START, calls, budget=40_000).order is not None
+            decided += 1
+    doubted = sum(call.in_doubt for calls in histories for call in calls) / sum(map(len, histories))
+    assert decided >= len(histories) // 2
+    figure(
+        f"checker: {decided} of {len(histories)} histories of 300 calls, {doubted:.0%} of them in doubt, were decided"
+        f" in {time.monotonic() - began:.1f} s"
+    )
