@@ -20,9 +20,27 @@ const inSession: Interceptor = (next) => (request) => {
   return next(request);
 };
 
+let signedOut: (() => void) | null = null;
+
+/** Says what a page does where its session has ended meanwhile. Without it the call is refused like any other. */
+export function onSignedOut(leave: () => void): void {
+  signedOut = leave;
+}
+
+const noticingTheEnd: Interceptor = (next) => async (request) => {
+  try {
+    return await next(request);
+  } catch (thrown) {
+    if (!signedOut || !(thrown instanceof ConnectError) || thrown.code !== Code.Unauthenticated) throw thrown;
+    signedOut();
+    // The page is being left: whoever waits for the answer has nothing more to show.
+    return new Promise(() => {});
+  }
+};
+
 const transport = createConnectTransport({
   baseUrl: ROOT.href.replace(/\/$/, ""),
-  interceptors: [inSession],
+  interceptors: [noticingTheEnd, inSession],
   defaultTimeoutMs: 40_000,
 });
 

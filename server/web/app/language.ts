@@ -42,6 +42,15 @@ export function choose(wished: Language): void {
   if (url.href === location.href) location.reload();
 }
 
+/** What a catalog holds in another language than the English one: not every language has a form for one. */
+export type Texts<T> = {
+  [K in keyof T]: T[K] extends { one: string }
+    ? { one?: string; other: string }
+    : T[K] extends object
+      ? Texts<T[K]>
+      : T[K];
+};
+
 type Loads<T> = Record<Language, () => Promise<{ default: T }>>;
 
 const catalogs: (() => Promise<void>)[] = [];
@@ -68,6 +77,7 @@ export async function loadTexts(): Promise<void> {
 
 const plurals = new Intl.PluralRules(language);
 const numbers = new Intl.NumberFormat(locale);
+const days = new Intl.DateTimeFormat(locale, { dateStyle: "medium" });
 const dates = new Intl.DateTimeFormat(locale, { dateStyle: "long" });
 const clocks = new Intl.DateTimeFormat(locale, { timeStyle: "short" });
 const times = new Intl.DateTimeFormat(locale, { dateStyle: "long", timeStyle: "short" });
@@ -79,6 +89,8 @@ export function plural(count: number, forms: { one?: string; other: string }): s
 }
 
 export const number = (value: number): string => numbers.format(value);
+/** A date where there is little room. */
+export const day = (value: Date): string => days.format(value);
 export const date = (value: Date): string => dates.format(value);
 export const clock = (value: Date): string => clocks.format(value);
 export const time = (value: Date): string => times.format(value);

@@ -7,14 +7,19 @@ export type Loaded<T> =
   | { state: "failed"; refusal: Refusal; again: () => void }
   | { state: "ready"; value: T; again: () => void };
 
-/** Asks when the component appears and whenever an input changes; an answer that comes too late is dropped. */
+/**
+ * Asks when the component appears and whenever an input changes; an answer that comes too late is dropped. Where the same
+ * is asked again, the answer before stays until the new one is there.
+ */
 export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, inputs: Inputs): Loaded<T> {
   const [loaded, setLoaded] = useState<Loaded<T>>({ state: "loading" });
   const [turn, setTurn] = useState(0);
   const again = useCallback(() => setTurn((last) => last + 1), []);
+  const answered = useRef(0);
   useEffect(() => {
     const stop = new AbortController();
-    setLoaded({ state: "loading" });
+    setLoaded((last) => (last.state === "ready" && answered.current !== turn ? last : { state: "loading" }));
+    answered.current = turn;
     load(stop.signal).then(
       (value) => stop.signal.aborted || setLoaded({ state: "ready", value, again }),
       (thrown) => stop.signal.aborted || setLoaded({ state: "failed", refusal: refusalOf(thrown), again }),
