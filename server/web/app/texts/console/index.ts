@@ -1,7 +1,7 @@
-import { catalog } from "../../language";
+import { catalog, type Texts } from "../../language";
 import type en from "./en";
 
-export const consoleTexts = catalog<typeof en>({
+export const consoleTexts = catalog<Texts<typeof en>>({
   en: () => import("./en"),
   de: () => import("./de"),
   es: () => import("./es"),
