@@ -2,8 +2,10 @@
 // { person, step, value }. A person has a browser of their own, with its cookies and one tab; whoever wasn't there before
 // comes with { step: "come", value: context }. Each line of standard output answers one step: { answer } or { problem }.
 
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
+import decodeQR from "qr/decode.js";
 
 const browser = await chromium.launch({
   executablePath: process.argv[2],
@@ -20,6 +22,24 @@ const browser = await chromium.launch({
 });
 
 const people = new Map();
+
+const axe = readFileSync(new URL(import.meta.resolve("axe-core/axe.min.js")), "utf8");
+
+/** What a camera sees: each module of a code that was drawn as a path of squares, as some dots. */
+function read(drawn) {
+  const squares = [...drawn.path.matchAll(/M(\d+) (\d+)h1v1h-1z/g)].map(([, x, y]) => [Number(x), Number(y)]);
+  const dots = 4;
+  const width = drawn.size * dots;
+  const data = new Uint8ClampedArray(width * width * 4).fill(255);
+  for (const [x, y] of squares) {
+    for (let row = y * dots; row < (y + 1) * dots; row += 1) {
+      for (let column = x * dots; column < (x + 1) * dots; column += 1) {
+        data.fill(0, (row * width + column) * 4, (row * width + column) * 4 + 3);
+      }
+    }
+  }
+  return decodeQR({ width, height: width, data });
+}
 
 async function come(name, context) {
   const tab = await (await browser.newContext(context)).newPage();
@@ -53,6 +73,7 @@ async function view(tab) {
 const steps = {
   open: ({ tab }, url) => tab.goto(url).then(() => {}),
   reload: ({ tab }) => tab.reload().then(() => {}),
+  forward: ({ tab }) => tab.goForward().then(() => {}),
   back: ({ tab }) => tab.goBack().then(() => {}),
   fill: ({ tab }, [label, text]) => tab.getByLabel(label, { exact: true }).fill(text),
   choose: ({ tab }, [label, option]) =>
@@ -62,6 +83,64 @@ const steps = {
       .then(() => {}),
   click: ({ tab }, name) => tab.getByRole("button", { name, exact: true }).click(),
   follow: ({ tab }, name) => tab.getByRole("link", { name, exact: true }).click(),
+  /** Does the same in the dialog that is open. */
+  confirm: ({ tab }, name) => tab.locator("dialog[open]").getByRole("button", { name, exact: true }).click(),
+  fillIn: ({ tab }, [label, text]) => tab.locator("dialog[open]").getByLabel(label, { exact: true }).fill(text),
+  /** Follows the link that has a text somewhere in it. */
+  enter: ({ tab }, text) => tab.getByRole("link").filter({ hasText: text }).click(),
+  /** Waits until a sentence is shown no more. */
+  gone: ({ tab }, sentence) => tab.getByText(sentence).first().waitFor({ state: "hidden" }),
+  /** Waits for a row of a table with both texts in it. */
+  until: ({ tab }, [one, other]) =>
+    tab.locator("tbody tr", { hasText: one }).filter({ hasText: other }).first().waitFor(),
+  /** Waits until every row of a table has a text in it. */
+  every: ({ tab }, text) =>
+    tab
+      .waitForFunction((text) => {
+        const rows = [...document.querySelectorAll("tbody tr")];
+        return rows.length > 0 && rows.every((row) => row.innerText.includes(text));
+      }, text)
+      .then(() => {}),
+  /** Waits until nothing is asked for any more. */
+  still: ({ tab }) => tab.waitForLoadState("networkidle"),
+  look: ({ tab }) => view(tab),
+  tick: ({ tab }, [label, ticked]) => tab.getByLabel(label, { exact: true }).setChecked(ticked),
+  valueOf: ({ tab }, label) => tab.getByLabel(label, { exact: true }).inputValue(),
+  /** The rows of a table, once it has any and none is being asked for. */
+  rows: async ({ tab }) => {
+    await tab.locator(".list[aria-busy=true]").waitFor({ state: "hidden" });
+    await tab.locator("tbody th").first().waitFor();
+    return tab.locator("tbody tr").allInnerTexts();
+  },
+  focus: ({ tab }) => tab.evaluate(() => document.activeElement?.ariaLabel ?? document.activeElement?.innerText),
+  clipboard: ({ tab }) => tab.evaluate(() => navigator.clipboard.readText()),
+  code: async ({ tab }) => {
+    await tab.locator("svg.qr path").waitFor();
+    return read(
+      await tab.locator("svg.qr").evaluate((code) => ({
+        size: code.viewBox.baseVal.width,
+        path: code.firstElementChild.getAttribute("d"),
+      })),
+    );
+  },
+  /** What axe-core holds for serious or worse. */
+  axe: async ({ tab }) => {
+    await tab.evaluate(axe);
+    const { violations } = await tab.evaluate(() => window.axe.run());
+    const grave = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+    return grave.flatMap(({ id, nodes }) =>
+      nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`),
+    );
+  },
+  dress: ({ tab }, colorScheme) => tab.emulateMedia({ colorScheme }),
+  resize: ({ tab }, [width, height]) => tab.setViewportSize({ width, height }),
+  photograph: ({ tab }, path) => tab.screenshot({ path }).then(() => {}),
+  fail: ({ tab }, part) =>
+    tab.route(
+      (url) => url.pathname.includes(part),
+      (route) => route.abort(),
+      { times: 1 },
+    ),
   press: ({ tab }, key) => tab.keyboard.press(key),
   see: async ({ tab }, sentence) => {
     try {
