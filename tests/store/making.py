@@ -9,9 +9,11 @@ from typing import Any
 from uuid import UUID
 
 from server.domain.account import AccessToken, Account, BackendKey, Scope
+from server.domain.address import address_key
 from server.domain.invitation import DeliveryState, Invitation, InvitationStatus, NamedRole
 from server.domain.invite_link import InviteLink
 from server.domain.organization import Member, MemberStatus, Organization, Role
+from server.domain.session import CodeMailState, Session, SignInCode
 from server.ports import MailState, OutboxMail, Store
 
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -217,3 +219,36 @@ def keep_member(store: Store, organization: Organization, name: str = "Ada", **p
         tx.add_account(account)
         tx.put_member(member)
     return member
+
+
+def a_session(account: Account, **parts: Any) -> Session:
+    return Session(
+        **{
+            "id": fresh_id(),
+            "account_id": account.id,
+            "created_at": moment(15.000015),
+            "expires_at": moment(16.000016),
+            "revoked_at": None,
+            **parts,
+        }
+    )
+
+
+def a_code(email: str = "Ada@Example.com", **parts: Any) -> SignInCode:
+    return SignInCode(
+        **{
+            "id": fresh_id(),
+            "email": email,
+            "email_key": address_key(email),
+            "locale": "de",
+            "key_id": "the key's id",
+            "mail_state": CodeMailState.QUEUED,
+            "mail_attempts": 1,
+            "next_attempt_at": moment(17.000017),
+            "wrong_guesses": 2,
+            "created_at": moment(18.000018),
+            "expires_at": moment(19.000019),
+            "used_at": None,
+            **parts,
+        }
+    )
