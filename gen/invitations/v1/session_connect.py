@@ -35,6 +35,9 @@ class SessionServiceSync(Protocol):
     Sessions of people in a browser. A session is the cookie `__Host-session`; it counts only for requests that carry the
     header `x-session: cookie` and come from the service's own origin, and only where no Authorization header is sent.
     Elsewhere the caller is nobody. A call in a session may do what a token of the account may.
+
+    All methods here but GetSession are for such requests alone (SAME_ORIGIN_REQUIRED), and none takes an Idempotency-Key: a
+    kept answer would hold a session.
     """
     def get_session(self, request: GetSessionRequest, ctx: RequestContext[GetSessionRequest, GetSessionResponse], /) -> GetSessionResponse:
         """
@@ -162,6 +165,9 @@ class SessionServiceClientSync(ConnectClientSync):
     Sessions of people in a browser. A session is the cookie `__Host-session`; it counts only for requests that carry the
     header `x-session: cookie` and come from the service's own origin, and only where no Authorization header is sent.
     Elsewhere the caller is nobody. A call in a session may do what a token of the account may.
+
+    All methods here but GetSession are for such requests alone (SAME_ORIGIN_REQUIRED), and none takes an Idempotency-Key: a
+    kept answer would hold a session.
     """
     def get_session(
         self,

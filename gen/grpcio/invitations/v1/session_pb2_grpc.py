@@ -29,6 +29,9 @@ class SessionServiceStub:
     """Sessions of people in a browser. A session is the cookie `__Host-session`; it counts only for requests that carry the
     header `x-session: cookie` and come from the service's own origin, and only where no Authorization header is sent.
     Elsewhere the caller is nobody. A call in a session may do what a token of the account may.
+
+    All methods here but GetSession are for such requests alone (SAME_ORIGIN_REQUIRED), and none takes an Idempotency-Key: a
+    kept answer would hold a session.
     """
 
     def __init__(self, channel):
@@ -68,6 +71,9 @@ class SessionServiceServicer:
     """Sessions of people in a browser. A session is the cookie `__Host-session`; it counts only for requests that carry the
     header `x-session: cookie` and come from the service's own origin, and only where no Authorization header is sent.
     Elsewhere the caller is nobody. A call in a session may do what a token of the account may.
+
+    All methods here but GetSession are for such requests alone (SAME_ORIGIN_REQUIRED), and none takes an Idempotency-Key: a
+    kept answer would hold a session.
     """
 
     def GetSession(self, request, context):
@@ -152,6 +158,9 @@ class SessionService:
     """Sessions of people in a browser. A session is the cookie `__Host-session`; it counts only for requests that carry the
     header `x-session: cookie` and come from the service's own origin, and only where no Authorization header is sent.
     Elsewhere the caller is nobody. A call in a session may do what a token of the account may.
+
+    All methods here but GetSession are for such requests alone (SAME_ORIGIN_REQUIRED), and none takes an Idempotency-Key: a
+    kept answer would hold a session.
     """
 
     @staticmethod
