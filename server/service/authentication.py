@@ -182,10 +182,18 @@ class Authentication:
         """Write when tokens were last used; called now and then beside the requests, and at the end."""
         tokens, self._tokens_used = self._tokens_used, {}
         keys, self._keys_used = self._keys_used, {}
-        if tokens or keys:
+        if not tokens and not keys:
+            return
+        try:
             with self._store.transaction() as tx:
                 tx.touch_access_tokens(tokens)
                 tx.touch_backend_keys(keys)
+        except BaseException:
+            # The next time; what was used since then is newer.
+            for used, unwritten in ((self._tokens_used, tokens), (self._keys_used, keys)):
+                for id_, at in unwritten.items():
+                    used.setdefault(id_, at)
+            raise
 
 
 def _says_the_same(account: Account, claims: Claims) -> bool:

@@ -246,33 +246,40 @@ class SqliteStore(SqlStore):
         self._writer = _Writer(db)
         self._writer_db = db
 
-    def _connect(self) -> Database:
+    def _connect(self, *more: str) -> Database:
         connection = sqlite3.connect(
             self._path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
         )
         db = Database(connection, execute_plugins=False)
-        for pragma in PRAGMAS:
-            db.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in (*PRAGMAS, *more):
+                db.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            db.close()
+            raise
         return db
 
     def _reader(self) -> Database:
         db: Database | None = getattr(self._local, "reader", None)
         if db is None:
-            db = self._local.reader = self._connect()
-            db.execute("PRAGMA query_only = ON")
+            db = self._connect("query_only = ON")
             with self._readers_lock:
                 self._readers.append(db)
+            self._local.reader = db
         return db
 
     @contextmanager
     def _reading(self, deadline: float | None) -> Iterator[Execute]:
-        db = self._reader()
-        with _translated(), _bounded(db, deadline):
-            db.conn.execute("BEGIN")
-            try:
-                yield db.execute
-            finally:
-                db.conn.execute("ROLLBACK")
+        with _translated():
+            db = self._reader()
+            with _bounded(db, deadline):
+                db.conn.execute("BEGIN")
+                try:
+                    yield db.execute
+                finally:
+                    # Where the disk can't be read SQLite has ended it by itself.
+                    if db.conn.in_transaction:
+                        db.conn.execute("ROLLBACK")
 
     @contextmanager
     def _writing(self, deadline: float | None) -> Iterator[Execute]:

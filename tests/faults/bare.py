@@ -108,14 +108,14 @@ def until_ready(address: str, seconds: float = 30.0) -> None:
         time.sleep(0.002)
 
 
-def _set(pragmas: str) -> None:
+def set_pragmas(pragmas: str) -> None:
     """Set more on each connection than the store does."""
     from server.store.sqlite import SqliteStore
 
     connect = SqliteStore._connect
 
-    def connect_and_set(store: SqliteStore) -> Any:
-        db = connect(store)
+    def connect_and_set(store: SqliteStore, *more: str) -> Any:
+        db = connect(store, *more)
         for pragma in pragmas.split(";"):
             db.execute(f"PRAGMA {pragma}")
         return db
@@ -170,7 +170,7 @@ def _serve(environ: dict[str, str]) -> None:
     if environ.get("MUTANT"):
         MUTANTS[environ["MUTANT"]]()
     if environ.get("PRAGMAS"):
-        _set(environ["PRAGMAS"])
+        set_pragmas(environ["PRAGMAS"])
     from server import mounts
 
     listening = make_server("127.0.0.1", 0, mounts.wsgi, threaded=True, request_handler=Quiet)
