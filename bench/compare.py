@@ -22,7 +22,7 @@ import click
 
 from bench import bare, report, servers
 from bench.calls import CREATE, JOIN, SUMMARY, Call
-from bench.contestants import CALLS, ECHO, JSON, SERVICE, WIRES, Contestant, on_postgres
+from bench.contestants import CALLS, ECHO, JSON, SERVICE, WIRES, Contestant, copy_for, on_postgres
 from bench.data import Data, data
 from bench.load import Load, run, run_here
 from bench.machine import cores, environment, memory_bytes, processes, processor_seconds
@@ -115,7 +115,7 @@ def calls(plan: Plan) -> None:
     """Measure every call on every wire for every number of callers."""
     for wire in plan.wires:
         with field(plan, wire, plan.those(WIRES[wire])) as here:
-            alone = here.known.copy(here.directory / "alone.db")
+            alone = copy_for(here.known, here.directory, "alone")
             for call in CALLS[wire]:
                 if plan.calls and call.name not in plan.calls:
                     continue
@@ -136,7 +136,7 @@ def durable(plan: Plan) -> None:
         subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, disk / "fsync.c", "-ldl"], check=True)
         slow = {"LD_PRELOAD": str(library), "PYTHONPATH": str(disk)}
         with field(plan, "JSON", contestants, slow) as here:
-            alone = here.known.copy(here.directory / "alone.db")
+            alone = copy_for(here.known, here.directory, "alone")
             bare_call = partial(bare.sample, here.known, CREATE, alone, plan.seconds, SERVER_CORE)
             here.warm_up(CREATE, 0.1)
             environ = {**os.environ, "LD_PRELOAD": str(library)}

@@ -51,14 +51,14 @@ def _same(_call: Call, _data: Data, load: Load, url: str) -> Load:
     return replace(load, url=url)
 
 
-def _copy(data: Data, directory: Path, name: str) -> Path:
-    """Give a copy of one's own, or where copies are too large one for all: they are called in turns."""
+def copy_for(data: Data, directory: Path, name: str) -> Path:
+    """Give a contestant's copy of the database, or where copies are too large one for all: they are called in turns."""
     path = directory / f"{name if data.organizations < SHARED_FROM else 'shared'}.db"
     return path if path.exists() else data.copy(path)
 
 
 def _service(data: Data, directory: Path) -> Start:
-    database = _copy(data, directory, "service")
+    database = copy_for(data, directory, "service")
     return lambda core: servers.service(database, core)
 
 
@@ -68,7 +68,7 @@ def _echo(_data: Data, _directory: Path) -> Start:
 
 def _twin(name: str, *command: str | Path) -> Callable[[Data, Path], Start]:
     def prepare(data: Data, directory: Path) -> Start:
-        environ = {"DATABASE": str(_copy(data, directory, name)), "DESCRIPTORS": str(DESCRIPTORS)}
+        environ = {"DATABASE": str(copy_for(data, directory, name)), "DESCRIPTORS": str(DESCRIPTORS)}
         arguments = [str(part) for part in command]
         return lambda core: servers.program(arguments, core, {**environ, "NODE_ENV": "production"})
 
