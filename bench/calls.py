@@ -19,12 +19,15 @@ from gen.invitations.v1 import invitation_pb
 Asked = tuple[str, Any, bytes]
 """A token, a message of the contract, and what the answer must contain."""
 
+MOST_A_SECOND = 15_000
+"""More answers a second than any server gives; no more requests are made than that needs."""
+
 ORGANIZATIONS = "/gitpod.v1.OrganizationService"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One method; `asked` gives requests without end, `at_once` is how many are made for a load."""
+    """One method; `asked` gives requests without end, `at_once` is how many are made for a load at most."""
 
     name: str
     path: str
@@ -35,7 +38,8 @@ class Call:
         self, data: Data, url: str, callers: int, seconds: float, *, grpc: bool, seed: float | None = None
     ) -> Load:
         """Give a load of this call on a server of our contract."""
-        asked = islice(self.asked(data, random.Random(seed)), self.at_once)
+        count = min(self.at_once, round(seconds * MOST_A_SECOND) + callers)
+        asked = islice(self.asked(data, random.Random(seed)), count)
         requests = [
             Request(
                 body=message.to_binary() if grpc else message.to_json().encode(),

@@ -37,6 +37,9 @@ from tests.postgres.cluster import Cluster
 BARE = (SUMMARY, CREATE, JOIN)
 """Calls that SQLite alone is measured for."""
 
+LATER_WARM_UP = 0.25
+"""How much of the warm-up a server gets for another call: most of what it runs is warm by then."""
+
 SERVER_CORE, LOAD_CORE = cores()
 
 
@@ -116,10 +119,9 @@ def calls(plan: Plan) -> None:
     for wire in plan.wires:
         with field(plan, wire, plan.those(WIRES[wire])) as here:
             alone = copy_for(here.known, here.directory, "alone")
-            for call in CALLS[wire]:
-                if plan.calls and call.name not in plan.calls:
-                    continue
-                here.warm_up(call)
+            wanted = [call for call in CALLS[wire] if not plan.calls or call.name in plan.calls]
+            for number, call in enumerate(wanted):
+                here.warm_up(call, LATER_WARM_UP if number else 1.0)
                 for callers in plan.callers:
                     bare_call = partial(bare.sample, here.known, call, alone, plan.seconds, SERVER_CORE)
                     batch = 1 if callers == 1 else None
@@ -158,8 +160,8 @@ def postgres(plan: Plan) -> None:
         with field(plan, "JSON", on_postgres(ours, theirs)) as here:
             for name in ("ours", "theirs"):
                 cluster.execute("VACUUM ANALYZE", name)
-            for call in BARE:
-                here.warm_up(call)
+            for number, call in enumerate(BARE):
+                here.warm_up(call, LATER_WARM_UP if number else 1.0)
                 for callers in plan.callers:
                     here.measure("postgres", call, callers)
 
@@ -260,7 +262,7 @@ NAMES = sorted({one.name for wire in WIRES.values() for one in wire} - {SERVICE}
     "--contestant", "names_of_contestants", type=click.Choice(NAMES), multiple=True, help="Beside the service. [all]"
 )
 @click.option("--rounds", default=5, show_default=True)
-@click.option("--seconds", default=1.5, show_default=True, help="How long each is called in a round.")
+@click.option("--seconds", default=1.0, show_default=True, help="How long each is called in a round.")
 @click.option("--requests", default=1_000_000, show_default=True, help="After how many memory is looked at.")
 @click.option("--short", is_flag=True, help="A few minutes: 3 rounds of half a second, 32 callers, less warm-up.")
 @click.option("--report", "only_report", is_flag=True, help="Measure nothing; print what was measured before.")
