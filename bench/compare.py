@@ -30,6 +30,7 @@ from bench.peers import environments
 from bench.report import ALONE
 from bench.rounds import Sample, measure, rounds, shuffled
 from bench.servers import Server
+from bench.targets import targets
 from server.main import utc_now
 from server.store.copying import PostgresEnd, SqliteEnd, copy
 from tests.postgres.cluster import Cluster
@@ -297,7 +298,7 @@ def main(
         environments.set_up()
         for part in parts or PARTS:
             PARTS[part](plan)
-    click.echo(report.everything())
+    click.echo(f"{report.everything()}\n\n### Targets\n\n{targets()}")
 
 
 if __name__ == "__main__":
