@@ -8,7 +8,6 @@ from __future__ import annotations
 import ipaddress
 import json
 import logging
-import math
 import re
 import time
 import uuid
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from server.domain.errors import ServiceError
+from server.domain.errors import OVERLOADED, ServiceError
 from server.faces.exchange import Exchange, current_exchange
 from server.service.limits import UNLIMITED, Limits
 
@@ -56,10 +55,27 @@ def _protocol_problem(environ: WSGIEnvironment) -> str:
     return "; ".join(problems)
 
 
-CLIENT_ADDRESS = "x-client-address"
-"""The header in which the server tells the client's address (`serve.py`); what a client sends in it is thrown away."""
+ARRIVAL = "x-arrival"
+"""The header in which the server (`serve.py`) tells how a request came: the client's address, the time at which its
+first byte came in seconds since 1970, and the microseconds until its last. A client's own is thrown away."""
 
-_ADDRESS_KEY = "HTTP_" + CLIENT_ADDRESS.upper().replace("-", "_")
+_ARRIVAL_KEY = "HTTP_" + ARRIVAL.upper().replace("-", "_")
+
+LONGEST_WAIT_SECONDS = 5.0
+"""A request that has waited longer than this for a thread is refused: there is more to do than can be done."""
+
+RETRY_SECONDS = 1.0
+"""When to come again after an overload."""
+
+
+def _arrived(text: str) -> tuple[str, float, float]:
+    """Give the client's address, the seconds since the first byte came, and those since the last."""
+    try:
+        address, began, receiving = text.split(" ")
+        since = max(time.time() - float(began), 0.0)
+        return address, since, max(since - int(receiving) / 1e6, 0.0)
+    except ValueError:
+        return text, 0.0, 0.0
 
 
 def client_subject(address: str) -> str:
@@ -81,7 +97,7 @@ class Edge:
 
     `methods` are the applications by the path of each RPC that they answer, `faces` those by their path
     (`/sign-in/callback`) or by its first segment (`clerk`), `unimplemented` answers every other RPC, and `ping` raises
-    a `ServiceError` while the service can't take requests; `limits` are counted by.
+    a `ServiceError` while the service can't take requests; `limits` is what requests are counted by.
     """
 
     def __init__(
@@ -100,14 +116,16 @@ class Edge:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        began = time.perf_counter()
+        began = time.monotonic()
+        address, since, waited = _arrived(environ.pop(_ARRIVAL_KEY, ""))
         # The server mounts us at "/", and takes that away from the path.
         path = environ["PATH_INFO"] = "/" + environ.get("PATH_INFO", "").lstrip("/")
         environ["SCRIPT_NAME"] = ""
         given = environ.get("HTTP_X_REQUEST_ID", "")
         exchange = Exchange(
             request_id=given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4()),
-            address=client_subject(environ.get(_ADDRESS_KEY, "")),
+            address=client_subject(address),
+            waited=since,
             query=environ.get("QUERY_STRING", ""),
             problem=_protocol_problem(environ),
         )
@@ -116,10 +134,12 @@ class Edge:
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Callable[[bytes], object]:
             nonlocal status_sent
             status_sent = status[:3]
-            return start_response(status, [*headers, *self._headers(exchange)], *rest)
+            return start_response(status, [*headers, ("x-request-id", exchange.request_id), *exchange.hints()], *rest)
 
         token = current_exchange.set(exchange)
         try:
+            if waited > LONGEST_WAIT_SECONDS:
+                raise ServiceError(OVERLOADED, retry_after_seconds=RETRY_SECONDS)
             self._limits.request(exchange.address)
         except ServiceError as refusal:
             # The face says so, as its callers understand it; health and pages are for everybody.
@@ -138,7 +158,7 @@ class Edge:
                     "status": status_sent,
                     "code": _code(exchange, status_sent),
                     "reason": exchange.reason,
-                    "ms": round((time.perf_counter() - began) * 1000, 3),
+                    "ms": round((time.monotonic() - began + waited) * 1000, 3),
                     "request_id": exchange.request_id,
                 },
             )
@@ -161,16 +181,6 @@ class Edge:
             unready = {"status": "unavailable", "reason": refusal.reason.name}
             return _answer("503 Service Unavailable", unready)(environ, start_response)
         return _answer("200 OK", {"status": "ready"})(environ, start_response)
-
-    @staticmethod
-    def _headers(exchange: Exchange) -> list[tuple[str, str]]:
-        headers = [("x-request-id", exchange.request_id)]
-        if exchange.code != "ok" and not exchange.repeats:
-            # Gitpod's JSON SDK would send the same request twice more.
-            headers.append(("x-should-retry", "false"))
-        if exchange.retry_after_seconds is not None:
-            headers.append(("retry-after", str(max(1, math.ceil(exchange.retry_after_seconds)))))
-        return headers
 
 
 def _told(path: str) -> str:

@@ -33,9 +33,9 @@ from server.faces.invite_links import InviteLinkServicer
 from server.faces.koyeb import koyeb_face
 from server.faces.logto import logto_face
 from server.faces.own_pages import OwnPages
+from server.faces.refusing import RefusingApplication
 from server.faces.rest import Parts
 from server.faces.sessions import CALLBACK_PATH, SessionServicer, callback
-from server.faces.unimplemented import UnimplementedApplication
 from server.mail import MailSetupError
 from server.mail.in_log import LogMailer
 from server.mail.message import Sender
@@ -270,4 +270,4 @@ def build_edge(
         "invitations": invitation_page(),
         CALLBACK_PATH: callback(service.sign_in),
     }
-    return Edge(methods, faces, UnimplementedApplication(), service.store.ping, limits)
+    return Edge(methods, faces, RefusingApplication(), service.store.ping, limits)

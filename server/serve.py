@@ -20,7 +20,18 @@ from typing import Any
 
 from pyvoy import Mount, PyvoyServer
 
-from server.edge import CLIENT_ADDRESS
+from server.edge import ARRIVAL
+from server.envoy import (
+    REQUEST_SECONDS,
+    UNREAD_BYTES,
+    UNREAD_FRAMES,
+    http_filter,
+    local_replies,
+    most_requests,
+    overload_manager,
+    whole_body,
+    without,
+)
 from server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -65,6 +76,16 @@ _CORS_RESPONSE_HEADERS = ", ".join(
         "x-should-retry",
     )
 )
+
+
+_ROUTES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("/grpc.reflection.", without("buffer")),  # its requests are streams
+    # Who asks whether we live must hear so when there is much to do, or would start us anew.
+    ("/healthz", without("adaptive_concurrency")),
+    ("/grpc.health.", without("adaptive_concurrency")),
+    ("/", {}),
+)
+"""What differs by the beginning of the path."""
 
 
 class ServeError(Exception):
@@ -113,8 +134,9 @@ class Server(PyvoyServer):
     def get_envoy_config(self) -> dict[str, Any]:
         """Give Envoy's configuration: pyvoy's, with our limits."""
         config: dict[str, Any] = super().get_envoy_config()
+        config["overload_manager"] = overload_manager()
         for listener in config["static_resources"]["listeners"]:
-            listener["per_connection_buffer_limit_bytes"] = 1024 * 1024
+            listener["per_connection_buffer_limit_bytes"] = UNREAD_BYTES
             for chain in listener["filter_chains"]:
                 for network_filter in chain["filters"]:
                     self._limit(network_filter["typed_config"])
@@ -133,15 +155,31 @@ class Server(PyvoyServer):
             "headers_with_underscores_action": "DROP_HEADER",
         }
         http["request_headers_timeout"] = "10s"
+        http["request_timeout"] = f"{REQUEST_SECONDS}s"
         http["stream_idle_timeout"] = "60s"
+        http["local_reply_config"] = local_replies()
         http["drain_timeout"] = f"{DRAIN_SECONDS:g}s"
-        http["http2_protocol_options"] = {"max_concurrent_streams": 256}
-        http["http_filters"] = [self._readiness(), self._cors(), self._client_address(), *http["http_filters"]]
+        http["http2_protocol_options"] = {"max_concurrent_streams": 256, "max_outbound_frames": UNREAD_FRAMES}
+        http["http_filters"] = [
+            self._readiness(),
+            self._cors(),
+            whole_body(),
+            most_requests(),
+            self._arrival(),
+            *http["http_filters"],
+        ]
         # Envoy passes CORS over where a route answers by itself, as pyvoy's does. Nobody follows this one to its end:
         # the applications are filters, and answer before.
         http["route_config"]["validate_clusters"] = False
         for host in http["route_config"]["virtual_hosts"]:
-            host["routes"] = [{"match": {"prefix": "/"}, "route": {"cluster": "none"}}]
+            end = {"cluster": "none"}
+            host["routes"] = [
+                *(
+                    {"match": {"prefix": prefix}, "route": end, "typed_per_filter_config": off}
+                    for prefix, off in _ROUTES
+                ),
+                {"match": {"prefix": "/"}, "route": end},
+            ]
             host["typed_per_filter_config"] = {"envoy.filters.http.cors": self._cors_policy()}
 
     def _readiness(self) -> dict[str, Any]:
@@ -151,13 +189,15 @@ class Server(PyvoyServer):
         type_url = f"{_TYPES}.http.health_check.v3.HealthCheck"
         return {"name": "envoy.filters.http.health_check", "typed_config": {"@type": type_url, **settings}}
 
-    def _client_address(self) -> dict[str, Any]:
-        """Tell the applications the client's address, whatever the client says that it is."""
-        header = {"key": CLIENT_ADDRESS, "value": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}
-        told = {"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
-        settings = {"mutations": {"request_mutations": [{"append": told}]}}
-        type_url = f"{_TYPES}.http.header_mutation.v3.HeaderMutation"
-        return {"name": "envoy.filters.http.header_mutation", "typed_config": {"@type": type_url, **settings}}
+    def _arrival(self) -> dict[str, Any]:
+        """Tell the applications who sent a request and when, whatever the client says."""
+        arrival = (
+            "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+            "%START_TIME(%s.%6f)%",
+            "%COMMON_DURATION(DS_RX_BEG:DS_RX_END:us)%",
+        )
+        told = {"header": {"key": ARRIVAL, "value": " ".join(arrival)}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        return http_filter("header_mutation", {"mutations": {"request_mutations": [{"append": told}]}})
 
     def _cors(self) -> dict[str, Any]:
         return {"name": "envoy.filters.http.cors", "typed_config": {"@type": f"{_TYPES}.http.cors.v3.Cors"}}

@@ -330,6 +330,14 @@ RATE_LIMITED = _reason(
     Kind.RESOURCE_EXHAUSTED,
     "There were more than {count} in {window_seconds} seconds, which is the limit of '{limit}'; try again later.",
 )
+OVERLOADED = _reason(
+    "OVERLOADED", Kind.UNAVAILABLE, "The service has more to do than it can at the moment; try again shortly."
+)
+REQUEST_TOO_SLOW = _reason(
+    "REQUEST_TOO_SLOW",
+    Kind.DEADLINE_EXCEEDED,
+    "The request didn't arrive whole within {seconds} seconds; nothing was done.",
+)
 DEADLINE_PASSED = _reason(
     "DEADLINE_PASSED", Kind.DEADLINE_EXCEEDED, "The deadline passed before the work was done; nothing was changed."
 )

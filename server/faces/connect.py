@@ -19,6 +19,7 @@ from protobuf import Message
 from server.domain.account import BackendKey, Caller
 from server.domain.errors import (
     CREDENTIALS_INVALID,
+    DEADLINE_PASSED,
     INTERNAL,
     MALFORMED_REQUEST,
     PROTOCOL_ERROR,
@@ -155,6 +156,12 @@ def rule_violations(message: Message[Any]) -> list[FieldViolation]:
     return found
 
 
+def deadline_of(timeout_ms: float | None) -> float:
+    """Give the moment (`time.monotonic`) until which this request may take, waiting for a thread included."""
+    left = LONGEST_CALL_SECONDS if timeout_ms is None else min(timeout_ms / 1000, LONGEST_CALL_SECONDS)
+    return time.monotonic() + left - current_exchange.get().waited
+
+
 def require_admitted() -> None:
     """Refuse a request that the edge doesn't let begin."""
     refusal = current_exchange.get().refusal
@@ -165,12 +172,14 @@ def require_admitted() -> None:
 class Admission:
     """Refuses a request that may not begin, or whose protocol headers break the rules, before it is read."""
 
-    def on_start_sync(self, _ctx: RequestContext[Any, Any], /) -> None:
-        """Refuse it, as the edge says or with `PROTOCOL_ERROR`."""
+    def on_start_sync(self, ctx: RequestContext[Any, Any], /) -> None:
+        """Refuse it: as the edge says, with `PROTOCOL_ERROR`, or with `DEADLINE_PASSED` where it waited too long."""
         require_admitted()
-        problem = current_exchange.get().problem
-        if problem:
-            raise ServiceError(PROTOCOL_ERROR, {"problem": problem})
+        exchange = current_exchange.get()
+        if exchange.problem:
+            raise ServiceError(PROTOCOL_ERROR, {"problem": exchange.problem})
+        if ctx.timeout_ms is not None and ctx.timeout_ms / 1000 <= exchange.waited:
+            raise ServiceError(DEADLINE_PASSED)
 
     def on_end_sync(self, _token: None, _ctx: RequestContext[Any, Any], _error: Exception | None, /) -> None:
         """Nothing began."""
@@ -215,8 +224,7 @@ class Identification:
         /,
     ) -> RESPONSE:
         """Answer the call as its caller; without credentials as nobody, whom most use cases refuse."""
-        left = LONGEST_CALL_SECONDS if ctx.timeout_ms is None else min(ctx.timeout_ms / 1000, LONGEST_CALL_SECONDS)
-        deadline = time.monotonic() + left
+        deadline = deadline_of(ctx.timeout_ms)
         authorization = ctx.request_headers.get("authorization")
         if authorization is not None:
             who = identified(self._callers.who, self._limits, bearer_token(authorization), deadline)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,7 +19,7 @@ from werkzeug.wrappers import Request as HttpRequest
 from werkzeug.wrappers import Response as HttpResponse
 
 from server.domain.errors import MALFORMED_REQUEST, METHOD_NOT_IMPLEMENTED, REQUEST_TOO_LARGE, ServiceError
-from server.faces.connect import LONGEST_CALL_SECONDS, READ_MAX_BYTES, Callers, identified, refuse, require_admitted
+from server.faces.connect import READ_MAX_BYTES, Callers, deadline_of, identified, refuse, require_admitted
 from server.ports import Clock
 from server.service.access_tokens import AccessTokens
 from server.service.administration import Administration
@@ -155,7 +154,7 @@ class RestFace:
         return route, path
 
     def _answer(self, http: HttpRequest, route: Route, path: Mapping[str, str]) -> Answer:
-        deadline = time.monotonic() + LONGEST_CALL_SECONDS
+        deadline = deadline_of(None)
         token = self._speaker.token(http.headers.get("Authorization"))
         who = identified(self._callers.who, self._limits, token, deadline)
         content = _content(http)

@@ -17,6 +17,7 @@ from server.domain.errors import CATALOG, Kind, Reason, ServiceError
 from server.domain.organization import Role
 from server.domain.rates import Rate
 from server.domain.secrets import SecretKeys
+from server.edge import ARRIVAL
 from server.faces.connect import READ_MAX_BYTES
 from server.main import Service, build_edge, build_service
 from server.ports import Snapshot, Store, Transaction
@@ -49,6 +50,7 @@ ELSEWHERE = {
     "SIGN_IN_REFUSED": "of the sign-in at a provider",
     "SCOPE_MISSING": "of backend keys, which can do nothing in gitpod.v1",
     "BACKEND_KEY_REQUIRED": "of what only backend keys may do: the REST faces",
+    "REQUEST_TOO_SLOW": "of the server, for what never becomes a call: tests/faults/test_load.py",
     "ROLE_IN_USE": "of named roles, which the command line and the REST faces make",
     "ACCOUNT_NOT_FOUND": "of what backend keys do for accounts: the REST faces",
 }
@@ -459,6 +461,7 @@ CASES = [
         )
         for m in READING + WRITING
     ),
+    *(Case(errors.OVERLOADED, m, headers={ARRIVAL: "192.0.2.1 1000.0 999999"}) for m in READING + WRITING),
     Case(errors.DEADLINE_PASSED, "CreateOrganization", headers={"connect-timeout-ms": "0", "grpc-timeout": "0m"}),
     *(Case(errors.INTERNAL, m, wire=broken) for m in READING + WRITING if m != "GetAuthenticatedIdentity"),
 ]

@@ -11,7 +11,7 @@ import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
 from server.domain.rates import Rate
-from server.edge import CLIENT_ADDRESS, client_subject
+from server.edge import ARRIVAL, client_subject
 from server.main import build_edge
 from server.service.limits import Limits, Recent
 from tests.faces.conftest import Stage
@@ -52,13 +52,11 @@ class Limited:
         address: str = "192.0.2.1",
         protocol: str = CONNECT_JSON,
     ) -> Answer:
-        return self.wire.call(protocol, name, request, token=token, headers={CLIENT_ADDRESS: address})
+        return self.wire.call(protocol, name, request, token=token, headers={ARRIVAL: address})
 
     def rest(self, path: str, token: str, address: str = "192.0.2.1") -> Answer:
         authorization = token if path.startswith("/koyeb") else f"Bearer {token}"
-        return self.wire.http(
-            path, headers={"authorization": authorization, CLIENT_ADDRESS: address}, http_method="GET"
-        )
+        return self.wire.http(path, headers={"authorization": authorization, ARRIVAL: address}, http_method="GET")
 
     def guess(self, address: str = "192.0.2.1", token: str | None = None) -> Answer:
         return self.call("GetOrganizationInviteSummary", {"inviteId": some_id()}, token=token, address=address)
@@ -172,7 +170,7 @@ def test_health_is_never_limited(stage: Stage) -> None:
     for _ in range(5):
         it.guess()
         for path in ("/healthz", "/readyz"):
-            answer = it.wire.http(path, headers={CLIENT_ADDRESS: "192.0.2.1"}, http_method="GET")
+            answer = it.wire.http(path, headers={ARRIVAL: "192.0.2.1"}, http_method="GET")
             assert answer.status == 200
         assert it.call("grpc.health.v1.Health/Check").code == "ok"
 
@@ -180,7 +178,7 @@ def test_health_is_never_limited(stage: Stage) -> None:
 @pytest.mark.parametrize("name", ["gitpod.v1.EnvironmentService/CreateEnvironment", "example.v9.Unknown/Do"])
 def test_what_is_not_here_counts_too(stage: Stage, name: str) -> None:
     it = Limited(stage, {"address": THREE})
-    codes = [it.wire.send(CONNECT_JSON, name, b"{}", headers={CLIENT_ADDRESS: "192.0.2.1"}).code for _ in range(4)]
+    codes = [it.wire.send(CONNECT_JSON, name, b"{}", headers={ARRIVAL: "192.0.2.1"}).code for _ in range(4)]
     assert codes == ["unimplemented"] * 3 + ["resource_exhausted"]
 
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from server.edge import Edge
-from server.faces.unimplemented import UnimplementedApplication
+from server.faces.refusing import RefusingApplication
 from server.web.pages import SEGMENTS, pages
 from tests.faces.wire import Wire
 from tests.running import RunningServer
@@ -123,7 +123,7 @@ def test_the_root_leads_to_the_console(http: httpx.Client) -> None:
 
 def test_where_the_pages_are_not_built_each_says_so_and_nothing_else_stops(tmp_path: Path) -> None:
     application = pages(tmp_path)
-    edge = Edge({}, dict.fromkeys(SEGMENTS, application), UnimplementedApplication(), lambda: None)
+    edge = Edge({}, dict.fromkeys(SEGMENTS, application), RefusingApplication(), lambda: None)
     wire = Wire(edge)
     for path in SHELLS:
         answer = wire.http(path, http_method="GET")

@@ -1,8 +1,8 @@
-"""What answers RPCs that this service doesn't have: `unimplemented`, in the protocol that the caller speaks."""
+"""What answers every RPC with a refusal, in the protocol that the caller speaks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
@@ -13,13 +13,18 @@ from protobuf.wkt import Empty
 from server.domain.errors import METHOD_NOT_IMPLEMENTED, ServiceError
 from server.faces.connect import CODECS, Admission, Boundary
 
+Refusing = Callable[[MethodInfo[Any, Any]], ServiceError]
+"""Gives the refusal for a method."""
+
 
 class _Refusal:
     """Refuses before the body is read: what it holds doesn't matter."""
 
+    def __init__(self, refusing: Refusing) -> None:
+        self._refusing = refusing
+
     def on_start_sync(self, ctx: RequestContext[Any, Any], /) -> NoReturn:
-        method = f"{ctx.method.service_name}/{ctx.method.name}"
-        raise ServiceError(METHOD_NOT_IMPLEMENTED, {"method": method})
+        raise self._refusing(ctx.method)
 
     def on_end_sync(self, _token: None, _ctx: RequestContext[Any, Any], _error: Exception | None, /) -> None:
         """Nothing began."""
@@ -48,11 +53,17 @@ class _EveryMethod(Mapping[str, Any]):
         return 0
 
 
-class UnimplementedApplication(ConnectWSGIApplication):
-    """Answers every RPC with `METHOD_NOT_IMPLEMENTED`."""
+def _not_implemented(method: MethodInfo[Any, Any]) -> ServiceError:
+    return ServiceError(METHOD_NOT_IMPLEMENTED, {"method": f"{method.service_name}/{method.name}"})
 
-    def __init__(self) -> None:
-        super().__init__(endpoints=_EveryMethod(), interceptors=(Boundary(), Admission(), _Refusal()), codecs=CODECS)
+
+class RefusingApplication(ConnectWSGIApplication):
+    """Refuses every RPC; with `METHOD_NOT_IMPLEMENTED` unless told otherwise."""
+
+    def __init__(self, refusing: Refusing = _not_implemented) -> None:
+        super().__init__(
+            endpoints=_EveryMethod(), interceptors=(Boundary(), Admission(), _Refusal(refusing)), codecs=CODECS
+        )
 
     @property
     def path(self) -> str:
