@@ -138,9 +138,9 @@ class Guesses:
         """Remember that a secret was right."""
         self._proven.put((subject, hash(secret)), subject)
 
-    def wrong(self, subject: str, refusal: WrongSecretError) -> None:
-        """Count a wrong one."""
-        guess = (subject, refusal.guess)
+    def wrong(self, subject: str, secret_hash: int) -> None:
+        """Count a wrong one, unless it was counted already."""
+        guess = (subject, secret_hash)
         if not self._wrong.get(guess):
             self._wrong.put(guess, subject)
             self._limit.count(subject)
@@ -176,6 +176,8 @@ class Limits:
             return None
         who = find(secret)
         if who is None:
+            # A session that ended, or a guess at one.
+            self._wrong(address, None, hash(secret))
             return None
         self._guesses.right(address, secret)
         if isinstance(who, BackendKey):
@@ -191,10 +193,13 @@ class Limits:
 
     def wrong_secret(self, address: str, who: Caller | BackendKey | None, refusal: WrongSecretError) -> None:
         """Count a guess against who made it."""
+        self._wrong(address, who, refusal.guess)
+
+    def _wrong(self, address: str, who: Caller | BackendKey | None, guess: int) -> None:
         if isinstance(who, Caller):
-            self._guesses.wrong(who.account_id, refusal)
+            self._guesses.wrong(who.account_id, guess)
         elif who is None and address:
-            self._guesses.wrong(address, refusal)
+            self._guesses.wrong(address, guess)
 
 
 UNLIMITED = Limits()
