@@ -1,7 +1,7 @@
 // The console, for members and admins: every path below /console comes here.
 
-import { useEffect } from "preact/hooks";
-import { accounts, onSignedOut } from "./api";
+import { useEffect, useState } from "preact/hooks";
+import { accounts, onSignedOut, refusalOf } from "./api";
 import { MineContext, useMine } from "./console/account";
 import { Heading } from "./console/heading";
 import { Invitations } from "./console/invitations";
@@ -13,6 +13,7 @@ import { ORGANIZATIONS, type OrganizationView, usePlace, viewAt } from "./consol
 import { Settings } from "./console/settings";
 import { Frame, OrganizationFrame } from "./console/shell";
 import { Tokens } from "./console/tokens";
+import type { Account } from "./gen/gitpod/v1/account_pb";
 import type { SignedIn } from "./gen/invitations/v1/session_pb";
 import { useLoad } from "./kit/calls";
 import { ButtonLink, Skeleton } from "./kit/controls";
@@ -45,7 +46,15 @@ function Console() {
 
 function SignedInConsole({ who }: { who: SignedIn }) {
   const found = useLoad((signal) => accounts.getAccount({}, { signal }), [who.accountId]);
-  const account = found.state === "ready" ? found.value.account : undefined;
+  const [newer, setNewer] = useState<Account>();
+  const account = newer ?? (found.state === "ready" ? found.value.account : undefined);
+  const again = async () => {
+    try {
+      setNewer((await accounts.getAccount({})).account);
+    } catch (thrown) {
+      refusalOf(thrown);
+    }
+  };
   useEffect(() => {
     // Another tab may have signed out in the meantime, or in as somebody else.
     const look = () => {
@@ -62,8 +71,8 @@ function SignedInConsole({ who }: { who: SignedIn }) {
     <Frame who={who}>
       {found.state === "failed" && <RefusalNotice refusal={found.refusal} again={found.again} />}
       {found.state === "loading" && <Skeleton width="12rem" />}
-      {found.state === "ready" && account && (
-        <MineContext.Provider value={{ account, again: found.again }}>
+      {account && (
+        <MineContext.Provider value={{ account, again }}>
           <Views />
         </MineContext.Provider>
       )}

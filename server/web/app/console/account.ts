@@ -7,8 +7,8 @@ import { OrganizationRole } from "../gen/gitpod/v1/organization_pb";
 
 export interface Mine {
   account: Account;
-  /** Asks anew, after something changed what the account is a member of. */
-  again: () => void;
+  /** Asks anew, after something changed what the account is a member of. Where that fails, what was known stays. */
+  again: () => Promise<void>;
 }
 
 export const MineContext = createContext<Mine | null>(null);

@@ -22,7 +22,10 @@ export function SearchFilter({ label }: { label: string }) {
   const [text, setText] = useState(asked);
   const id = useId();
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
-  useEffect(() => setText(asked), [asked]);
+  useEffect(() => {
+    // What is being typed stays as it is, down to the blank at its end.
+    setText((typed) => (typed.trim() === asked ? typed : asked));
+  }, [asked]);
   useEffect(() => () => clearTimeout(timer.current), []);
   return (
     <div class="filter search">

@@ -115,7 +115,9 @@ export function Invite({ membership }: { membership: AccountMembership }) {
                 {plural(refused, texts.retry)}
               </Button>
             )}
-            <Button disabled={retry.busy} onClick={more}>{texts.more}</Button>
+            <Button disabled={retry.busy} onClick={more}>
+              {texts.more}
+            </Button>
             <ButtonLink look="primary" href={organizationPath(organizationId, "invitations")}>
               {texts.toList}
             </ButtonLink>

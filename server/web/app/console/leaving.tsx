@@ -14,7 +14,7 @@ export function LeaveDialog({ membership, onClose }: { membership: AccountMember
     await once("LeaveOrganization", organizations.leaveOrganization, { userId });
     toast(fill(texts.done, { organization: organizationName }));
     go(ORGANIZATIONS);
-    again();
+    await again();
   };
   return (
     <ActionDialog

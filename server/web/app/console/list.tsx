@@ -63,7 +63,7 @@ export function usePages<T>(key: string, ask: (asking: Asking) => Promise<Answer
         if (stop.signal.aborted) return;
         const refusal = refusalOf(thrown);
         // The history may hold a page of a list that has changed since.
-        if (refusal.reason === "PAGE_TOKEN_INVALID" && trail.length > 0) return turnTo([]);
+        if (refusal.reason === "PAGE_TOKEN_INVALID" && trail.length > 0) return turnTo([], { instead: true });
         setRefusal(refusal);
         setBusy(false);
       },

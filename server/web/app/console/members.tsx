@@ -155,7 +155,7 @@ export function Members({ membership }: { membership: AccountMembership }) {
           await once("SetRole", organizations.setRole, { organizationId, userId: member.userId, role });
           const called = role === OrganizationRole.ADMIN ? texts.nowAdmin : texts.nowMember;
           toast(fill(called, { name: nameOf(member) }));
-          if (member.userId === userId) again();
+          if (member.userId === userId) void again();
           pages.again();
         }}
       >
@@ -180,7 +180,7 @@ export function Members({ membership }: { membership: AccountMembership }) {
         act={async (member) => {
           await once("LeaveOrganization", organizations.leaveOrganization, { userId: member.userId });
           toast(fill(texts.removed, { name: nameOf(member) }));
-          again();
+          void again();
           pages.again();
         }}
       >

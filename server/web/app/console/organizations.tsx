@@ -37,7 +37,7 @@ export function Organizations() {
   const doors = useLoad(openDoors, []);
   const [creating, setCreating] = useState<true | null>(null);
   const answered = () => {
-    again();
+    void again();
     if (doors.state !== "loading") doors.again();
   };
   return (
@@ -234,7 +234,7 @@ function CreateDialog({ open, onClose }: { open: true | null; onClose: () => voi
       inviteAccountsWithMatchingDomain: form.has("domain"),
     });
     toast(fill(texts.created, { organization: made.organization?.name ?? name }));
-    again();
+    await again();
     if (made.organization) go(organizationPath(made.organization.id));
   };
   return (

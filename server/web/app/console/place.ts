@@ -70,8 +70,8 @@ export function go(url: string, { instead = false, trail = [] }: Going = {}): vo
 }
 
 /** Goes to another page of the list that is shown. */
-export function turnTo(trail: readonly string[]): void {
-  go(location.pathname + location.search, { trail });
+export function turnTo(trail: readonly string[], { instead = false } = {}): void {
+  go(location.pathname + location.search, { instead, trail });
 }
 
 /** Narrows or orders the list that is shown, from its first page on; empty values are left out of the address. */

@@ -88,7 +88,7 @@ function Name({ organization }: { organization: Organization }) {
     const name = String(form.get("name"));
     await once("UpdateOrganization", organizations.updateOrganization, { organizationId: organization.id, name });
     toast(texts.saved);
-    again();
+    await again();
   });
   const wrong = save.refusal?.reason === "INVALID_REQUEST";
   return (
@@ -228,7 +228,7 @@ function Deletion({ organization }: { organization: Organization }) {
           await once("DeleteOrganization", organizations.deleteOrganization, { organizationId: id });
           toast(fill(texts.deleted, facts));
           go(ORGANIZATIONS, { instead: true });
-          again();
+          await again();
           return true;
         }}
       >

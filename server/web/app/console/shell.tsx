@@ -21,9 +21,10 @@ export function Frame({ who, children }: { who: SignedIn; children: ComponentChi
   const view = viewAt(path).name;
   return (
     <>
-      <a class="skip" href="#main">
+      {/* No link: a fragment would be a place of its own in the history. */}
+      <button type="button" class="skip" onClick={() => document.getElementById("main")?.focus()}>
         {texts.skip}
-      </a>
+      </button>
       <header class="bar">
         <div class="inner">
           <nav aria-label={texts.title}>
