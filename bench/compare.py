@@ -25,7 +25,7 @@ from bench.calls import CREATE, JOIN, SUMMARY, Call
 from bench.contestants import CALLS, ECHO, JSON, SERVICE, WIRES, Contestant, copy_for, on_postgres
 from bench.data import Data, data
 from bench.load import Load, run, run_here
-from bench.machine import cores, environment, memory_bytes, processes, processor_seconds
+from bench.machine import cores, environment, memory_bytes, pinned, processes, processor_seconds
 from bench.peers import environments
 from bench.report import ALONE
 from bench.rounds import Sample, measure, rounds, shuffled
@@ -112,6 +112,7 @@ def field(
         prepared = {contestant.name: contestant.prepare(known, Path(directory)) for contestant in contestants}
         with environment(environ or {}):
             running = {name: stack.enter_context(start(SERVER_CORE)) for name, start in prepared.items()}
+        stack.enter_context(pinned(LOAD_CORE))
         yield Field(plan, known, wire, contestants, running, Path(directory))
 
 

@@ -64,7 +64,9 @@ def pinned(to: int | Iterable[int] | None) -> Iterator[None]:
     try:
         yield
     finally:
-        os.sched_setaffinity(0, before)
+        # Threads that were started in the block read the server's log; they have no place on its core.
+        for thread in os.listdir("/proc/self/task"):
+            os.sched_setaffinity(int(thread), before)
 
 
 @contextmanager

@@ -95,6 +95,8 @@ def fill_large(path: Path, organizations: int, each: int, ids: Callable[[], str]
     end.migrate(utc_now)
     end._db.conn.create_function("new_id", 0, ids or (lambda: str(UUID(int=next(numbers) << 80 | 7 << 76 | 8 << 60))))
     end.execute("PRAGMA journal_mode = OFF").fetchall()
+    # Random keys touch pages everywhere: what is large is filled in memory.
+    end.execute("PRAGMA cache_size = -4000000")
     with end.transaction():
         for statement in _LARGE.split(";"):
             end.execute(statement.replace(":organizations", str(organizations)).replace(":each", str(each)))
