@@ -62,8 +62,7 @@ from server.service.sign_in_mail import SignInMails
 from server.settings import Settings, SettingsError
 from server.store.postgres import PostgresStore
 from server.store.sqlite import SqliteStore
-from server.web import pages
-from server.web.invitation_page import invitation_page
+from server.web import pages as web_pages
 
 REFLECTED = (
     OrganizationServicer.desc(),
@@ -266,8 +265,7 @@ def build_edge(
         "clerk": clerk_face(parts),
         "koyeb": koyeb_face(parts),
         "logto": logto_face(parts),
-        **dict.fromkeys(pages.SEGMENTS, pages.pages()),
-        "invitations": invitation_page(),
+        **dict.fromkeys(web_pages.SEGMENTS, web_pages.pages()),
         CALLBACK_PATH: callback(service.sign_in),
     }
     return Edge(methods, faces, RefusingApplication(), service.store.ping, limits)

@@ -90,6 +90,13 @@ class Person:
     def fill(self, label: str, text: str) -> None:
         self.do("fill", [label, text])
 
+    def press(self, key: str) -> None:
+        self.do("press", key)
+
+    def arrive(self, url: str) -> None:
+        """Wait until the tab is at an address."""
+        self.do("arrive", url)
+
     def see(self, sentence: str) -> dict[str, Any]:
         """Wait until a sentence, or a part of it, is shown; give what is shown then."""
         seen: dict[str, Any] = self.do("see", sentence)

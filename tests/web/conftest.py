@@ -23,3 +23,10 @@ def person(chromium: Browser) -> Iterator[Person]:
     person = chromium.come()
     yield person
     person.do("leave")
+
+
+@pytest.fixture
+def visitor(person: Person) -> Iterator[Person]:
+    """The same, of whose console we know that nothing stands in it: no mistake, and nothing that the policy stopped."""
+    yield person
+    assert person.said() == []

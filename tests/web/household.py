@@ -13,6 +13,8 @@ ORGANIZATIONS = "/gitpod.v1.OrganizationService"
 ACCOUNTS = "/gitpod.v1.AccountService"
 USERS = "/gitpod.v1.UserService"
 INVITATIONS = "/invitations.v1.InvitationService"
+SESSIONS = "/invitations.v1.SessionService"
+LINKS = "/invitations.v1.InviteLinkService"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ const browser = await chromium.launch({
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    // Names of another machine, which is this one.
+    "--host-resolver-rules=MAP *.test 127.0.0.1",
   ],
 });
 
@@ -43,7 +45,7 @@ function read(drawn) {
 
 async function come(name, context) {
   const tab = await (await browser.newContext(context)).newPage();
-  tab.setDefaultTimeout(15_000);
+  tab.setDefaultTimeout(30_000);
   const person = { tab, requests: [], said: [] };
   tab.on("request", (request) =>
     person.requests.push({ method: request.method(), url: request.url(), headers: request.headers() }),
@@ -187,6 +189,18 @@ const steps = {
           setTimeout(() => resolve(0), 200);
         }),
     ),
+  /** What a browser does that was told to keep no cookies. */
+  "refuse cookies": ({ tab }) =>
+    tab.route("**", async (route) => {
+      const response = await route.fetch();
+      await tab.context().clearCookies();
+      const headers = { ...response.headers() };
+      delete headers["set-cookie"];
+      await route.fulfill({ response, headers });
+    }),
+  /** The tab's clock is ours from here on, and stands where `pass` puts it. */
+  "set clock": ({ tab }) => tab.clock.install(),
+  pass: ({ tab }, seconds) => tab.clock.fastForward(seconds * 1000),
   forget: ({ tab }) => tab.context().clearCookies(),
   call: ({ tab }, [name, options]) => tab.evaluate(([name, options]) => window[name](options), [name, options]),
   sent: ({ requests }) => requests,

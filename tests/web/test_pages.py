@@ -16,7 +16,7 @@ from tests.faces.wire import Wire
 from tests.running import RunningServer
 from tests.web.browser import built
 
-SHELLS = ["/invite/3f0e7e1c-9d3c-4b52-8a11-2f64c7f2a111", "/sign-in", "/console", "/console/a/b"]
+SHELLS = ["/invite/3f0e7e1c-9d3c-4b52-8a11-2f64c7f2a111", "/invitations", "/sign-in", "/console", "/console/a/b"]
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
     " img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none';"

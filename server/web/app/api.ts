@@ -88,25 +88,8 @@ export function refusalOf(thrown: unknown): Refusal {
   };
 }
 
-/**
- * Keeps one Idempotency-Key for each thing that is asked, so that trying again after a lost answer can't do it twice.
- * `settled` forgets the key once the service has answered for good.
- */
-export class IdempotencyKeys {
-  readonly #keys = new Map<string, string>();
-
-  headers(what: string): { "idempotency-key": string } {
-    const key = this.#keys.get(what) ?? newKey();
-    this.#keys.set(what, key);
-    return { "idempotency-key": key };
-  }
-
-  settled(what: string): void {
-    this.#keys.delete(what);
-  }
-}
-
-const keys = new IdempotencyKeys();
+/** The keys of what the service hasn't answered for good yet, by what is asked. */
+const keys = new Map<string, string>();
 
 const withoutBigInts = (_: string, value: unknown): unknown => (typeof value === "bigint" ? `${value}` : value);
 
@@ -120,12 +103,14 @@ export async function once<Request, Response>(
   request: Request,
 ): Promise<Response> {
   const what = JSON.stringify([method, request], withoutBigInts);
+  const key = keys.get(what) ?? newKey();
+  keys.set(what, key);
   try {
-    const response = await call(request, { headers: keys.headers(what) });
-    keys.settled(what);
+    const response = await call(request, { headers: { "idempotency-key": key } });
+    keys.delete(what);
     return response;
   } catch (thrown) {
-    if (!refusalOf(thrown).passing) keys.settled(what);
+    if (!refusalOf(thrown).passing) keys.delete(what);
     throw thrown;
   }
 }

@@ -2,7 +2,7 @@
 
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { useEffect, useState } from "preact/hooks";
-import { invitations, once, type Refusal } from "./api";
+import { invitations, isSignedOut, once, type Refusal, refusalOf } from "./api";
 import { type InvitationPreview, InvitationStatus } from "./gen/invitations/v1/invitation_pb";
 import { Frame, Title } from "./joining/frame";
 import { type Link, takeLink } from "./joining/kept-link";
@@ -10,7 +10,6 @@ import { JoiningPage, type Offer } from "./joining/page";
 import { mount } from "./kit/mount";
 import { Notice } from "./kit/notices";
 import { number, time } from "./language";
-import { currentSession } from "./session";
 import { common } from "./texts/common";
 import { joining } from "./texts/joining";
 
@@ -52,9 +51,14 @@ function titleOf({ reason }: Refusal): string {
 
 function OneInvitation({ link }: { link: Link }) {
   const look = async (signal: AbortSignal) => {
-    if (link.case === "invitationId" && !(await currentSession()).signedIn) return null;
-    const { invitation } = await invitations.previewInvitation({ invitation: link }, { signal });
-    return invitation ? offerOf(invitation) : null;
+    try {
+      const { invitation } = await invitations.previewInvitation({ invitation: link }, { signal });
+      return invitation ? offerOf(invitation) : null;
+    } catch (thrown) {
+      // By its id an invitation shows itself to its addressee alone.
+      if (isSignedOut(refusalOf(thrown))) return null;
+      throw thrown;
+    }
   };
   const words = {
     accept: joining().accept,
@@ -89,12 +93,11 @@ function InvitationPage() {
     };
   }, []);
   const { turn, link } = opened;
-  if (typeof link === "string") {
-    const incomplete = link === "incomplete";
+  if (link === null) {
     return (
       <Frame>
-        <Title taken>{incomplete ? joining().incompleteTitle : joining().noLinkTitle}</Title>
-        <Notice tone="wrong">{incomplete ? joining().incomplete : joining().noLink}</Notice>
+        <Title taken>{joining().noLinkTitle}</Title>
+        <Notice tone="wrong">{joining().noLink}</Notice>
       </Frame>
     );
   }

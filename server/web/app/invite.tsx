@@ -28,10 +28,8 @@ async function look(signal: AbortSignal): Promise<Offer> {
 const join = () =>
   once("JoinOrganization", organizations.joinOrganization, { joinId: { case: "inviteId", value: inviteId } });
 
-function titleOf({ reason }: Refusal): string {
-  if (reason === "INVALID_REQUEST") return joining().incompleteTitle;
-  return reason === "INVITE_NOT_FOUND" ? joining().linkTitle : joining().troubleTitle;
-}
+const titleOf = ({ reason }: Refusal): string =>
+  reason === "INVITE_NOT_FOUND" ? joining().linkTitle : joining().troubleTitle;
 
 function InvitePage() {
   const words = {

@@ -93,6 +93,14 @@ function SignInPage() {
     );
   }
   if (session.signedIn) return <SignedInAlready who={session.signedIn} />;
+  if (!isSecureContext) {
+    return (
+      <Frame>
+        <Title taken>{joining().signIn.title}</Title>
+        <Notice tone="wrong">{joining().signIn.insecure}</Notice>
+      </Frame>
+    );
+  }
   return (
     <Frame>
       {notKept && <Notice tone="wrong">{joining().signIn.notKept}</Notice>}

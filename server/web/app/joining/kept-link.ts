@@ -6,15 +6,6 @@ const KEPT = "invitation";
 
 export type Link = { case: "token"; value: string } | { case: "invitationId"; value: string };
 
-/** Gives what a fragment names, null where it names nothing that could be. */
-function parsed(fragment: string): Link | null {
-  const id = /^id=([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i.exec(fragment)?.[1];
-  if (id) return { case: "invitationId", value: id };
-  return /^[\x21-\x7e]{1,256}$/.test(fragment) && !fragment.startsWith("id=")
-    ? { case: "token", value: fragment }
-    : null;
-}
-
 function stored(given: string): string {
   try {
     if (given) sessionStorage.setItem(KEPT, given);
@@ -24,11 +15,12 @@ function stored(given: string): string {
   }
 }
 
-/** Takes the link out of the address bar. Gives "none" where there is none, and "incomplete" where it can't be one. */
-export function takeLink(): Link | "none" | "incomplete" {
+/** Takes the link out of the address bar, and gives it; null where there is none. Whether it is one, the service says. */
+export function takeLink(): Link | null {
   const beside: unknown = history.state?.[KEPT];
   const fragment = stored(location.hash.slice(1) || (typeof beside === "string" ? beside : ""));
-  if (!fragment) return "none";
+  if (!fragment) return null;
   history.replaceState({ [KEPT]: fragment }, "", location.pathname + location.search);
-  return parsed(fragment) ?? "incomplete";
+  const byId = fragment.startsWith("id=");
+  return byId ? { case: "invitationId", value: fragment.slice(3) } : { case: "token", value: fragment };
 }

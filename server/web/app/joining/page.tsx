@@ -42,6 +42,7 @@ type Props = {
   /** What a member gets by accepting: nothing by a link, possibly a role by an invitation. */
   givesMembers?: boolean;
   words: Words;
+  /** What stands above the reason why it can't be shown. */
   titleOf: (refusal: Refusal) => string;
 };
 
@@ -77,6 +78,14 @@ export function JoiningPage({ look, accept, decline, givesMembers = false, words
     return (
       <Frame busy>
         <Waiting />
+      </Frame>
+    );
+  }
+  if (loaded.state === "failed" && loaded.refusal.reason === "INVALID_REQUEST") {
+    return (
+      <Frame>
+        <Title taken>{joining().incompleteTitle}</Title>
+        <Notice tone="wrong">{joining().incomplete}</Notice>
       </Frame>
     );
   }

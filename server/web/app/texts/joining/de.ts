@@ -64,6 +64,8 @@ export default {
     goingOn: "Sie sind angemeldet; einen Moment …",
     none: "Hier ist kein Weg zur Anmeldung eingerichtet. Der Betreiber dieses Dienstes kann einen einrichten.",
     notKept:
-      "Ihr Browser hat die Anmeldung nicht behalten. Er behält sie nur über eine sichere Verbindung (https) oder auf diesem Rechner unter http://localhost, und nur wo Cookies erlaubt sind.",
+      "Ihr Browser hat die Anmeldung nicht behalten. Erlauben Sie Cookies für diese Seite, und versuchen Sie es noch einmal.",
+    insecure:
+      "Diese Seite kam über eine Verbindung, die nicht sicher ist; dort behalten Browser keine Anmeldung. Öffnen Sie sie über https oder auf diesem Rechner unter http://localhost.",
   },
 } satisfies typeof en;

@@ -60,7 +60,8 @@ export default {
     goOn: "Go on",
     goingOn: "You are signed in; one moment …",
     none: "No way to sign in is set up here. The operator of this service can set one up.",
-    notKept:
-      "Your browser didn't keep the sign-in. It keeps it only over a secure connection (https), or on this machine at http://localhost, and only where cookies are allowed.",
+    notKept: "Your browser didn't keep the sign-in. Allow cookies for this site, and try again.",
+    insecure:
+      "This page came over a connection that isn't secure, and browsers keep no sign-in there. Open it over https, or on this machine at http://localhost.",
   },
 };

@@ -62,7 +62,8 @@ export default {
     goOn: "Continuar",
     goingOn: "Sesión iniciada; un momento …",
     none: "Aquí no hay configurada ninguna forma de iniciar sesión. El operador de este servicio puede configurarla.",
-    notKept:
-      "Su navegador no conservó la sesión. Solo la conserva con una conexión segura (https) o, en este equipo, en http://localhost, y solo si se permiten las cookies.",
+    notKept: "Su navegador no conservó la sesión. Permita las cookies de este sitio e inténtelo de nuevo.",
+    insecure:
+      "Esta página llegó por una conexión que no es segura, y ahí los navegadores no conservan la sesión. Ábrala con https o, en este equipo, en http://localhost.",
   },
 } satisfies typeof en;

@@ -61,7 +61,8 @@ export default {
     goOn: "继续",
     goingOn: "已登录，请稍候……",
     none: "此处尚未设置登录方式。本服务的运营者可以进行设置。",
-    notKept:
-      "您的浏览器没有保存登录状态。只有在安全连接（https）或本机的 http://localhost 上，并且允许 Cookie 时，才会保存。",
+    notKept: "您的浏览器没有保存登录状态。请允许此网站使用 Cookie，然后重试。",
+    insecure:
+      "此页面是通过不安全的连接打开的，浏览器不会在此保存登录状态。请通过 https 打开，或在本机使用 http://localhost。",
   },
 } satisfies typeof en;
