@@ -293,6 +293,12 @@ for _command in DATA_COMMANDS:
     help="Server processes on the port.",
 )
 @click.option(
+    "--share-port",
+    envvar="SHARE_PORT",
+    is_flag=True,
+    help="Listen even where another server of yours does already, and share its connections: to restart one by one.",
+)
+@click.option(
     "--tls-cert",
     envvar="TLS_CERT",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -329,7 +335,7 @@ for _command in DATA_COMMANDS:
 @_sign_in_options
 @_mail_options
 @_store_options
-def serve_command(host: str, port: int, workers: int, **given: Any) -> None:
+def serve_command(host: str, port: int, workers: int, share_port: bool, **given: Any) -> None:
     """Serve Connect, gRPC, gRPC-Web and JSON on one port, until SIGTERM."""
     tour, tls_cert, tls_key = given.pop("tour"), given.pop("tls_cert"), given.pop("tls_key")
     given["public_url"] = given["public_url"] or _own_url(host, port, tls=tls_cert is not None)
@@ -339,7 +345,8 @@ def serve_command(host: str, port: int, workers: int, **given: Any) -> None:
         _fail(ServeError("--tls-cert and --tls-key go together; give both or neither"))
     try:
         # Tried and opened here first, so that what is wrong is said once and clearly, before a server process starts.
-        require_free_port(host, port)
+        if not share_port:
+            require_free_port(host, port)
         # Not Path.exists, which raises for a name that is too long.
         known = settings.is_postgres or os.path.exists(settings.sqlite_path)
         keys = SecretKeys(settings.secret_keys())

@@ -183,9 +183,9 @@ class Server(PyvoyServer):
             host["typed_per_filter_config"] = {"envoy.filters.http.cors": self._cors_policy()}
 
     def _readiness(self) -> dict[str, Any]:
-        """Let /readyz fail as soon as the server is told to stop, before it stops listening."""
-        exact_path = {"name": ":path", "string_match": {"exact": "/readyz"}}
-        settings = {"pass_through_mode": True, "headers": [exact_path]}
+        """Let readiness fail as soon as the server is told to stop, before it stops listening."""
+        asked = {"name": ":path", "string_match": {"safe_regex": {"regex": r"/readyz|/grpc\.health\.v1\.Health/Check"}}}
+        settings = {"pass_through_mode": True, "headers": [asked]}
         type_url = f"{_TYPES}.http.health_check.v3.HealthCheck"
         return {"name": "envoy.filters.http.health_check", "typed_config": {"@type": type_url, **settings}}
 

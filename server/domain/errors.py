@@ -331,7 +331,9 @@ RATE_LIMITED = _reason(
     "There were more than {count} in {window_seconds} seconds, which is the limit of '{limit}'; try again later.",
 )
 OVERLOADED = _reason(
-    "OVERLOADED", Kind.UNAVAILABLE, "The service has more to do than it can at the moment; try again shortly."
+    "OVERLOADED",
+    Kind.UNAVAILABLE,
+    "The service has more to do than it can at the moment, or is being stopped; try again shortly.",
 )
 REQUEST_TOO_SLOW = _reason(
     "REQUEST_TOO_SLOW",
