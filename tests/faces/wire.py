@@ -203,7 +203,7 @@ class Wire:
         if framed and protocol in (GRPC, GRPC_WEB):
             body = _IN_BODY.pack(int(compressed), len(body)) + body
         answer = self.http(path, body, {**sent, **(headers or {})}, query=query)
-        return _read(protocol, answer)
+        return read_answer(protocol, answer)
 
     def call(self, protocol: str, name: str, request: Mapping[str, Any] | None = None, **options: Any) -> Answer:
         """Send a message, given as JSON, in a protocol."""
@@ -228,7 +228,7 @@ class Wire:
         return answer.json()
 
 
-def _read(protocol: str, answer: Answer) -> Answer:
+def read_answer(protocol: str, answer: Answer) -> Answer:
     if protocol in (CONNECT_JSON, CONNECT_PROTO):
         return _read_connect(answer)
     if answer.status != 200:

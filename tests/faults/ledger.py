@@ -222,8 +222,9 @@ class Writers:
     A story that is refused in the middle isn't told to its end; servers that lose nothing refuse nothing.
     """
 
-    def __init__(self, book: Book, count: int = 4, *, patient: bool = False) -> None:
-        """`patient` writers come again when they are told to."""
+    def __init__(self, book: Book, count: int = 4, *, name: str = "story", patient: bool = False) -> None:
+        """`patient` writers come again when they are told to; those of one book need other names."""
+        self._name = name
         self._book = book
         self._patient = patient
         self._address = ""
@@ -262,7 +263,7 @@ class Writers:
 
     def _write(self, number: int) -> None:
         for chapter in itertools.count():
-            story = tell(f"story-{number}-{chapter}", self._book.accounts)
+            story = tell(f"{self._name}-{number}-{chapter}", self._book.accounts)
             step = next(story)
             while True:
                 try:

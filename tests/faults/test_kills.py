@@ -41,6 +41,34 @@ def test_kills_catch_a_service_that_does_again_what_comes_again(tmp_path: Path) 
     assert run.wrong.duplicated or run.refusals
 
 
+def test_of_two_servers_on_one_file_one_is_killed_again_and_again_and_the_other_goes_on(tmp_path: Path) -> None:
+    book = Book(tmp_path / "organizations.db")
+    with (
+        closing(Forge()) as forge,
+        closing(Writers(book, 2, name="steady")) as steady_ones,
+        closing(Writers(book, 2, name="mortal")) as others,
+    ):
+        steady = forge.start(book.environ).wait()
+        steady_ones.go(steady)
+        for _ in range(8):
+            mortal = forge.start(book.environ)
+            others.go(mortal.wait())
+            book.ledger.wait_for_more(20)
+            mortal.kill()
+            book.ledger.wait_for_more(5)
+            others.pause()
+            steady_ones.pause()
+            wrong = book.check()
+            assert wrong.is_nothing, wrong
+            steady_ones.go(steady)
+        others.go(steady)
+        others.finish()
+        steady_ones.finish()
+    assert book.ledger.refusals == []
+    assert book.ledger.open == set()
+    assert book.check().is_nothing
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Book:
     """A file in which some stories were told to their end."""

@@ -128,9 +128,10 @@ def test_the_victim_of_a_deadlock_is_tried_again_and_succeeds(scene: Scene) -> N
 
 
 @contextmanager
-def failing(scene: Scene, state: str, times: int) -> Iterator[Callable[[], int]]:
+def failing(scene: Scene, state: str, times: int, *, at_commit: bool = False) -> Iterator[Callable[[], int]]:
     """Let so many writes of invitations fail; give what counts how many were tried, which no rollback undoes."""
     name = f"failing{next(_numbers)}"
+    when = "AFTER INSERT ON invitations DEFERRABLE INITIALLY DEFERRED" if at_commit else "BEFORE INSERT ON invitations"
     scene.cluster.execute(
         f"""
         CREATE SEQUENCE {name};
@@ -139,7 +140,7 @@ def failing(scene: Scene, state: str, times: int) -> Iterator[Callable[[], int]]
             IF nextval('{name}') <= {times} THEN RAISE EXCEPTION 'provoked' USING ERRCODE = '{state}'; END IF;
             RETURN NEW;
         END $$;
-        CREATE TRIGGER {name} BEFORE INSERT ON invitations FOR EACH ROW EXECUTE FUNCTION {name}()
+        CREATE {"CONSTRAINT" if at_commit else ""} TRIGGER {name} {when} FOR EACH ROW EXECUTE FUNCTION {name}()
         """,
         "conflicts",
     )
@@ -149,17 +150,30 @@ def failing(scene: Scene, state: str, times: int) -> Iterator[Callable[[], int]]
         scene.cluster.execute(f"DROP TRIGGER {name} ON invitations", "conflicts")
 
 
+@pytest.mark.parametrize("at_commit", [False, True], ids=["at once", "at its commit"])
 @pytest.mark.parametrize("state", ["40001", "40P01"])
 @pytest.mark.parametrize(("times", "outcome", "tries"), [(2, "ok", 3), (1000, "aborted", RETRIES)])
 def test_a_call_that_fails_with_others_is_tried_again_and_not_forever(
-    scene: Scene, state: str, times: int, outcome: str, tries: int
+    scene: Scene, state: str, times: int, outcome: str, tries: int, *, at_commit: bool
 ) -> None:
     email = fresh_email()
-    with failing(scene, state, times) as count_tries:
+    with failing(scene, state, times, at_commit=at_commit) as count_tries:
         answer = scene.ada.invite(scene.organization, email)
         assert (answer.code, count_tries()) == (outcome, tries)
     assert answer.reason == ("" if answer.ok else "CONFLICT")
     assert scene.invited(email) == answer.ok
+
+
+def test_a_commit_of_which_the_database_says_that_it_does_not_know_is_looked_for_and_not_done_again(
+    scene: Scene,
+) -> None:
+    email = fresh_email()
+    with failing(scene, "40003", 1, at_commit=True) as count_tries:
+        answer = scene.ada.invite(scene.organization, email, idempotency_key=email)
+        assert (answer.code, answer.reason, count_tries()) == ("unavailable", "STORE_UNAVAILABLE", 1)
+        assert not scene.invited(email)
+        assert scene.ada.invite(scene.organization, email, idempotency_key=email).ok
+    assert scene.cluster.execute(f"SELECT count(*) FROM invitations WHERE email_key = '{email}'", "conflicts") == [(1,)]
 
 
 def test_a_call_is_not_tried_again_after_its_deadline(scene: Scene) -> None:
