@@ -201,6 +201,16 @@ const steps = {
   /** The tab's clock is ours from here on, and stands where `pass` puts it. */
   "set clock": ({ tab }) => tab.clock.install(),
   pass: ({ tab }, seconds) => tab.clock.fastForward(seconds * 1000),
+  /** Clicks a button in another tab of the same browser, waits for a sentence there, and comes back to this one. */
+  "click elsewhere": async ({ tab }, [url, name, sentence]) => {
+    const other = await tab.context().newPage();
+    await other.goto(url);
+    await other.getByRole("button", { name, exact: true }).click();
+    await other.getByText(sentence).first().waitFor();
+    await other.close();
+    // Without a window nothing is ever hidden.
+    await tab.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+  },
   forget: ({ tab }) => tab.context().clearCookies(),
   call: ({ tab }, [name, options]) => tab.evaluate(([name, options]) => window[name](options), [name, options]),
   sent: ({ requests }) => requests,

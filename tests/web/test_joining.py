@@ -12,7 +12,7 @@ import pytest
 from tests.running import RunningServer, running_server
 from tests.web.browser import Browser, Person
 from tests.web.household import INVITATIONS, LINKS, ORGANIZATIONS, People, people
-from tests.web.signing_in import sign_in
+from tests.web.signing_in import code_for, sign_in
 
 REDIRECT = "https://app.example.com/welcome?from=mail"
 UNTIL_ANSWER = "Nothing happens until you accept or decline."
@@ -195,6 +195,19 @@ def test_a_person_changes_the_account_and_comes_back(visitor: Person, persons: P
     visitor.click("Join")
     visitor.see("You are a member of Acme now.")
     assert home.members() == ["ada", "eve"]
+
+
+def test_who_changed_the_account_in_another_tab_sees_which_one_joins(
+    visitor: Person, persons: People, service: RunningServer
+) -> None:
+    home = made(persons)
+    visitor.open(home.link)
+    visitor.follow("Sign in to join")
+    sign_in(visitor, service, "bob@example.com")
+    visitor.see("bob@example.com")
+    visitor.do("click elsewhere", [f"{home.base}/sign-in", "Use another account", "Send me a code"])
+    seen = visitor.see("To join you need to be signed in.")
+    assert "bob@example.com" not in seen["text"]
 
 
 # The mailed invitation.
@@ -412,6 +425,38 @@ def test_the_page_fits_a_small_screen_and_a_dark_one(chromium: Browser, persons:
         grounds.append(seen["ground"])
         person.do("leave")
     assert grounds == ["rgb(245, 246, 248)", "rgb(16, 19, 23)"]
+
+
+def test_axe_finds_nothing_serious_from_the_link_to_the_outcome(
+    visitor: Person, persons: People, service: RunningServer
+) -> None:
+    home = made(persons)
+
+    def nothing_serious(sentence: str) -> None:
+        visitor.see(sentence)
+        for scheme in ("dark", "light"):
+            visitor.do("dress", scheme)
+            assert visitor.do("axe") == [], (sentence, scheme)
+
+    visitor.open(f"{home.base}/invitations")
+    nothing_serious("There is no invitation in this tab")
+    visitor.open(home.mailed)
+    nothing_serious("To answer you need to be signed in.")
+    visitor.follow("Sign in to answer")
+    visitor.see("Send me a code")
+    visitor.click("Send me a code")
+    nothing_serious("Enter your e-mail address first.")
+    visitor.fill("E-mail address", "axe@example.com")
+    visitor.press("Enter")
+    nothing_serious("Send another code (in")
+    visitor.fill("Code", code_for(service, "axe@example.com"))
+    visitor.press("Enter")
+    nothing_serious(UNTIL_ANSWER)
+    visitor.click("Decline")
+    nothing_serious("You won't become a member.")
+    visitor.click("Cancel")
+    visitor.click("Accept")
+    nothing_serious("You are a member of Acme now.")
 
 
 @pytest.mark.parametrize("page", ["link", "mailed"])

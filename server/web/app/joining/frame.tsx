@@ -31,8 +31,10 @@ export function Title({ taken = false, children }: { taken?: boolean; children: 
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     document.title = heading.current?.textContent ?? "";
-    if (taken) heading.current?.focus();
   });
+  useEffect(() => {
+    if (taken) heading.current?.focus();
+  }, [taken]);
   return (
     <h1 ref={heading} tabIndex={-1}>
       {children}
