@@ -70,6 +70,7 @@ export default {
       "Das wurde schon einmal mit anderen Angaben gesendet. Laden Sie die Seite neu, um den Stand zu sehen.",
     METHOD_NOT_IMPLEMENTED: "Diese Seite und der Dienst passen nicht mehr zusammen. Laden Sie die Seite neu.",
     DEADLINE_PASSED: "Das hat zu lange gedauert, und nichts wurde geändert. Versuchen Sie es noch einmal.",
+    OVERLOADED: "Der Dienst hat gerade mehr zu tun, als er kann. Versuchen Sie es gleich noch einmal.",
     STORE_BUSY: "Der Dienst ist beschäftigt. Versuchen Sie es gleich noch einmal.",
     STORE_UNAVAILABLE: "Der Dienst ist gerade nicht verfügbar. Versuchen Sie es gleich noch einmal.",
     OUTCOME_UNKNOWN:

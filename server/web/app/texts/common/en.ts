@@ -64,6 +64,7 @@ export default {
     IDEMPOTENCY_KEY_REUSED: "This was sent before with other details. Load the page anew to see how things stand.",
     METHOD_NOT_IMPLEMENTED: "This page and the service don't fit together any more. Load the page anew.",
     DEADLINE_PASSED: "That took too long, and nothing was changed. Try again.",
+    OVERLOADED: "The service has more to do than it can at the moment. Try again shortly.",
     STORE_BUSY: "The service is busy. Try again shortly.",
     STORE_UNAVAILABLE: "The service isn't available at the moment. Try again shortly.",
     OUTCOME_UNKNOWN: "Whether that was done can't be told at the moment. Try again: it can't happen twice.",

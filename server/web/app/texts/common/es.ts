@@ -69,6 +69,7 @@ export default {
     IDEMPOTENCY_KEY_REUSED: "Esto ya se envió con otros datos. Vuelva a cargar la página para ver el estado.",
     METHOD_NOT_IMPLEMENTED: "Esta página y el servicio ya no concuerdan. Vuelva a cargar la página.",
     DEADLINE_PASSED: "Tardó demasiado y no se cambió nada. Inténtelo de nuevo.",
+    OVERLOADED: "El servicio tiene en este momento más trabajo del que puede atender. Inténtelo de nuevo en breve.",
     STORE_BUSY: "El servicio está ocupado. Inténtelo de nuevo en breve.",
     STORE_UNAVAILABLE: "El servicio no está disponible en este momento. Inténtelo de nuevo en breve.",
     OUTCOME_UNKNOWN: "En este momento no se puede saber si se hizo. Inténtelo de nuevo: no puede ocurrir dos veces.",

@@ -56,6 +56,7 @@ export default {
     IDEMPOTENCY_KEY_REUSED: "此前已用不同的内容提交过。请重新加载页面查看当前状态。",
     METHOD_NOT_IMPLEMENTED: "此页面与服务的版本已不一致。请重新加载页面。",
     DEADLINE_PASSED: "操作超时，未作任何更改。请重试。",
+    OVERLOADED: "服务当前负载过高。请稍后重试。",
     STORE_BUSY: "服务正忙。请稍后重试。",
     STORE_UNAVAILABLE: "服务暂时不可用。请稍后重试。",
     OUTCOME_UNKNOWN: "目前无法确定操作是否已完成。请重试：不会重复执行。",
