@@ -67,6 +67,10 @@ check: install ## lint, types, layers, contract and generated code
 test: install ## every test, in parallel
 	pytest -n auto --dist loadscope
 
+.PHONY: photographs
+photographs: install ## take pictures of every page into dist/photographs, and those in docs/images anew
+	python -m tests.web.photographs
+
 AUDIT := .cache/audit
 $(AUDIT)/installed: requirements/audit.txt
 	python3 -m venv $(AUDIT)

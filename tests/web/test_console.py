@@ -13,8 +13,7 @@ from tests.running import RunningServer, running_server, wait_until
 from tests.web.browser import Browser, Person
 from tests.web.crowd import ADDRESS, MEMBERS, NAME, Crowd, crowd
 from tests.web.household import ACCOUNTS, INVITATIONS, ORGANIZATIONS, bearer
-
-SESSIONS = "/invitations.v1.SessionService"
+from tests.web.signing_in import held, session, sign_in
 
 Come = Callable[..., Person]
 
@@ -58,10 +57,8 @@ def come(chromium: Browser, server: RunningServer, sessions: dict[str, str]) -> 
     def someone(email: str, path: str = "/console", *, anew: bool = False, **context: Any) -> Person:
         if anew or email not in sessions:
             sessions[email] = session(server, email)
-        cookie = {"name": "__Host-session", "value": sessions[email], "path": "/", "secure": True}
-        kept = cookie | {"domain": "127.0.0.1", "httpOnly": True, "sameSite": "Lax", "expires": -1}
         allowed = ["clipboard-read", "clipboard-write"]
-        person = chromium.come(storageState={"cookies": [kept], "origins": []}, permissions=allowed, **context)
+        person = chromium.come(storageState=held(sessions[email]), permissions=allowed, **context)
         present.append(person)
         person.open(server.url + path)
         return person
@@ -69,21 +66,6 @@ def come(chromium: Browser, server: RunningServer, sessions: dict[str, str]) -> 
     yield someone
     for person in present:
         person.do("leave")
-
-
-def session(server: RunningServer, email: str) -> str:
-    """Sign in by a code, and give the session's secret."""
-    codes = re.compile(rf"sign in as {re.escape(email)} is (\d{{4}} \d{{4}})")
-    before = len(codes.findall(server.log))
-    own = {"x-session": "cookie", "origin": server.url, "sec-fetch-site": "same-origin"}
-    with httpx.Client(base_url=server.url, headers=own) as page:
-        sent = page.post(f"{SESSIONS}/SendSignInCode", json={"email": email})
-        assert sent.status_code == 200, sent.text
-        wait_until(lambda: len(codes.findall(server.log)) > before)
-        code = codes.findall(server.log)[-1]
-        answer = page.post(f"{SESSIONS}/SignInWithCode", json={"codeId": sent.json()["codeId"], "code": code})
-        assert answer.status_code == 200, answer.text
-        return answer.cookies["__Host-session"]
 
 
 def ask(http: httpx.Client, token: str, path: str, message: dict[str, Any]) -> dict[str, Any]:
@@ -120,6 +102,9 @@ def test_a_session_that_ended_leads_to_sign_in_and_back_to_the_same_place(
     ada.do("forget")
     ada.follow("Settings")
     ada.do("arrive", f"{server.url}/sign-in?return=%2Fconsole%2Forganizations%2F{large.organization_id}%2Fsettings")
+    sign_in(ada, server, ADDRESS)
+    seen = ada.see("Joining by address")
+    assert seen["url"] == server.url + of(large.organization_id, "settings")
 
 
 def test_signing_out_ends_this_session_and_everywhere_all(come: Come, server: RunningServer) -> None:
@@ -447,8 +432,8 @@ def test_without_a_mail_the_link_is_shown_once(come: Come, server: RunningServer
     assert again != token
     tess.do("confirm", "Done")
     tess.do("gone", "Invitation link")
-    for held, status in ((token, 404), (again, 200)):
-        assert http.post(f"{INVITATIONS}/PreviewInvitation", json={"token": held}).status_code == status
+    for secret, status in ((token, 404), (again, 200)):
+        assert http.post(f"{INVITATIONS}/PreviewInvitation", json={"token": secret}).status_code == status
 
     tess.click("Revoke: udo@example.com")
     tess.see("The link in the mail to udo@example.com stops working at once.")
