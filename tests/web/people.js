@@ -103,8 +103,11 @@ const steps = {
         return rows.length > 0 && rows.every((row) => row.innerText.includes(text));
       }, text)
       .then(() => {}),
-  /** Waits until nothing is asked for any more. */
-  still: ({ tab }) => tab.waitForLoadState("networkidle"),
+  /** Waits until everything is there that the page asked for. */
+  still: async ({ tab }) => {
+    await tab.getByRole("heading", { level: 1 }).waitFor();
+    await tab.waitForFunction(() => !document.querySelector("[aria-busy=true], .skeleton"));
+  },
   look: ({ tab }) => view(tab),
   tick: ({ tab }, [label, ticked]) => tab.getByLabel(label, { exact: true }).setChecked(ticked),
   valueOf: ({ tab }, label) => tab.getByLabel(label, { exact: true }).inputValue(),

@@ -20,6 +20,7 @@ export default {
     INVALID_REQUEST: "Der Dienst kann die Eingabe nicht annehmen. Prüfen Sie sie und versuchen Sie es noch einmal.",
     PAGE_TOKEN_INVALID: "Diese Seite der Liste gibt es nicht mehr. Beginnen Sie auf der ersten Seite.",
     REQUEST_TOO_LARGE: "Das ist zu viel auf einmal. Senden Sie es in kleineren Teilen.",
+    REQUEST_TOO_SLOW: "Die Anfrage kam zu langsam an. Prüfen Sie Ihre Verbindung und versuchen Sie es noch einmal.",
     CREDENTIALS_MISSING: "Sie sind nicht mehr angemeldet. Melden Sie sich wieder an, um fortzufahren.",
     CREDENTIALS_INVALID: "Sie sind nicht mehr angemeldet. Melden Sie sich wieder an, um fortzufahren.",
     SAME_ORIGIN_REQUIRED:

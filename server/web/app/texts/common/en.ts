@@ -19,6 +19,7 @@ export default {
     INVALID_REQUEST: "The service can't take what was entered. Check it and try again.",
     PAGE_TOKEN_INVALID: "This page of the list isn't there any more. Begin at the first page.",
     REQUEST_TOO_LARGE: "That is too much at once. Send it in smaller parts.",
+    REQUEST_TOO_SLOW: "The request came too slowly. Check your connection and try again.",
     CREDENTIALS_MISSING: "You aren't signed in any more. Sign in again to go on.",
     CREDENTIALS_INVALID: "You aren't signed in any more. Sign in again to go on.",
     SAME_ORIGIN_REQUIRED: "This can be done only on the service's own pages. Load the page anew and try again.",

@@ -20,6 +20,7 @@ export default {
     INVALID_REQUEST: "El servicio no puede aceptar lo introducido. Revíselo e inténtelo de nuevo.",
     PAGE_TOKEN_INVALID: "Esta página de la lista ya no existe. Empiece por la primera.",
     REQUEST_TOO_LARGE: "Es demasiado a la vez. Envíelo en partes más pequeñas.",
+    REQUEST_TOO_SLOW: "La solicitud llegó demasiado despacio. Compruebe su conexión e inténtelo de nuevo.",
     CREDENTIALS_MISSING: "Su sesión ya no está iniciada. Inicie sesión de nuevo para continuar.",
     CREDENTIALS_INVALID: "Su sesión ya no está iniciada. Inicie sesión de nuevo para continuar.",
     SAME_ORIGIN_REQUIRED:

@@ -20,6 +20,7 @@ export default {
     INVALID_REQUEST: "服务无法接受所填内容。请检查后重试。",
     PAGE_TOKEN_INVALID: "列表的这一页已不存在。请从第一页开始。",
     REQUEST_TOO_LARGE: "一次提交的内容过多。请分批提交。",
+    REQUEST_TOO_SLOW: "请求传输过慢。请检查网络连接后重试。",
     CREDENTIALS_MISSING: "您已不在登录状态。请重新登录以继续。",
     CREDENTIALS_INVALID: "您已不在登录状态。请重新登录以继续。",
     SAME_ORIGIN_REQUIRED: "此操作只能在本服务自己的页面上进行。请重新加载页面后重试。",
