@@ -126,7 +126,15 @@ def invitation_policy(settings: Settings) -> InvitationPolicy:
     """Give what the operator allows for invitations."""
     limit, window_seconds = settings.mail_limits
     window = timedelta(seconds=window_seconds)
-    return InvitationPolicy(limit, window, settings.allowed_redirects, settings.most_members)
+    rates = settings.rates
+    return InvitationPolicy(
+        limit,
+        window,
+        settings.allowed_redirects,
+        settings.most_members,
+        inviter_rate=rates["inviter"],
+        organization_rate=rates["invitations"],
+    )
 
 
 def sign_in_provider(settings: Settings, verifier: JwtVerifier | None) -> OidcProvider | None:

@@ -68,6 +68,7 @@ _background.every(LAST_USED_EVERY_SECONDS, *_last_used)
 _background.every(FORGET_EVERY_SECONDS, _service.idempotency.forget_old, "old idempotency keys were not removed")
 _background.every(FORGET_EVERY_SECONDS, _service.sessions.forget_old, "old sessions were not removed")
 _background.every(FORGET_EVERY_SECONDS, _service.sign_in.forget_old, "old codes to sign in were not removed")
+_background.every(FORGET_EVERY_SECONDS, _service.invitations.forget_limit_uses, "old uses of limits were not removed")
 _background.every(FORGET_EVERY_SECONDS, partial(forget_old, _store, utc_now), "old mails were not removed")
 if _outbox is not None:
     send_due = partial(_outbox.send_due, _background.stopping.is_set)

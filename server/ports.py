@@ -348,6 +348,18 @@ class Transaction(Snapshot, Protocol):
         """Remove mails that were queued before a moment and don't wait any more; tell how many."""
         ...
 
+    def lock_limit_use(self, limit: str, subject: str) -> datetime:
+        """Give when a subject has back all that it used of a limit; nobody else changes that until the end."""
+        ...
+
+    def put_limit_use(self, limit: str, subject: str, full_at: datetime) -> None:
+        """Keep when a subject will have back all that it used of a limit."""
+        ...
+
+    def forget_limit_uses(self, now: datetime, limit: int) -> int:
+        """Remove uses of which everything has come back; tell how many."""
+        ...
+
     def add_named_role(self, role: NamedRole) -> bool:
         """Add a role; False, changing nothing, when its key or name is taken."""
         ...

@@ -38,14 +38,31 @@ def clean_environ() -> dict[str, str]:
 class RunningServer:
     """A server that listens, its database, and its log so far."""
 
-    def __init__(self, database_url: str, *options: str, environ: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        *options: str,
+        environ: dict[str, str] | None = None,
+        prefix: tuple[str, ...] = (),
+    ) -> None:
         self.database_url = database_url
         self._environ = environ or {}
         self._lines: list[str] = []
         self._listening = threading.Event()
         self.url = ""
         self.process = subprocess.Popen(
-            [PROGRAM, "serve", "--port", "0", "--log-format", "json", "--database-url", database_url, *options],
+            [
+                *prefix,
+                PROGRAM,
+                "serve",
+                "--port",
+                "0",
+                "--log-format",
+                "json",
+                "--database-url",
+                database_url,
+                *options,
+            ],
             env=clean_environ() | self._environ,
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -119,9 +136,12 @@ def family(pid: int) -> list[int]:
 
 
 @contextmanager
-def running_server(directory: Path, *options: str, environ: dict[str, str] | None = None) -> Iterator[RunningServer]:
-    """Run a server on a fresh SQLite file in the directory."""
-    server = RunningServer(f"sqlite:///{directory / 'organizations.db'}", *options, environ=environ)
+def running_server(
+    directory: Path, *options: str, environ: dict[str, str] | None = None, prefix: tuple[str, ...] = ()
+) -> Iterator[RunningServer]:
+    """Run a server on a fresh SQLite file in the directory; `prefix` is a program that runs it."""
+    url = f"sqlite:///{directory / 'organizations.db'}"
+    server = RunningServer(url, *options, environ=environ, prefix=prefix)
     try:
         yield server
     finally:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,6 +34,7 @@ from server.domain.invitation import (
 )
 from server.domain.metadata import require_metadata
 from server.domain.organization import Member, Organization
+from server.domain.rates import Rate
 from server.domain.redirect import is_allowed_redirect
 from server.domain.secrets import SecretKeys
 from server.domain.text import is_plain_line
@@ -49,22 +51,29 @@ from server.ports import (
     Transaction,
 )
 from server.service.call import Call, administrator, writing
+from server.service.limits import rate_limited
 from server.service.organizations import admit
 from server.service.outbox import seal_link
 from server.service.paging import page_limit, page_place, page_token
 from server.service.roles import Rights, rights_of
 
 MAX_BATCH = 1000
+FORGOTTEN_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class InvitationPolicy:
-    """What the operator allows: mails to one address in a window, where redirects may lead, how many may be members."""
+    """What the operator allows: mails to one address in a window, where redirects may lead, how many may be members.
+
+    The rates are of invitations that one person or one organization makes or sends again; None is no limit.
+    """
 
     mail_limit: int = 10
     mail_window: timedelta = timedelta(seconds=600)
     redirect_origins: tuple[str, ...] = ()
     most_members: int | None = None
+    inviter_rate: Rate | None = None
+    organization_rate: Rate | None = None
 
     def check_mails(self, email: str, sent: int, first: datetime | None, now: datetime) -> None:
         """Refuse another mail (`MAIL_LIMIT`) to an address that was sent so many in the window, `first` the first."""
@@ -122,6 +131,56 @@ class InvitationsPage:
     total: int | None
 
 
+@dataclass(slots=True)
+class _Use:
+    """What a subject has used of a limit: `full_in` seconds from now it has everything back."""
+
+    limit: str
+    subject: str
+    rate: Rate
+    full_in: float
+
+
+class _Quota:
+    """What a call may still invite. It is read when it is first asked for, and kept once for all invitations."""
+
+    def __init__(
+        self, tx: Transaction, call: Call, organization_id: str, policy: InvitationPolicy, now: datetime
+    ) -> None:
+        self._tx = tx
+        self._now = now
+        # The operator's own services are no persons who might send spam.
+        person = "" if isinstance(call.who, BackendKey) else call.caller.account_id
+        self._limits = [
+            (limit, subject, rate)
+            for limit, subject, rate in (
+                ("invitations", organization_id, policy.organization_rate),
+                ("inviter", person, policy.inviter_rate),
+            )
+            if rate is not None and subject
+        ]
+        self._uses: list[_Use] | None = None
+
+    def take(self) -> None:
+        """Count one more; `RATE_LIMITED` where it would be too many."""
+        if self._uses is None:
+            self._uses = [_Use(*limit, self._full_in(*limit)) for limit in self._limits]
+        for use in self._uses:
+            wait = use.rate.wait(use.full_in, 0.0)
+            if wait:
+                raise rate_limited(use.limit, use.rate, wait)
+        for use in self._uses:
+            use.full_in = use.rate.used(use.full_in, 0.0)
+
+    def keep(self) -> None:
+        """Write down what was counted."""
+        for use in self._uses or ():
+            self._tx.put_limit_use(use.limit, use.subject, self._now + timedelta(seconds=use.full_in))
+
+    def _full_in(self, limit: str, subject: str, _rate: Rate) -> float:
+        return max((self._tx.lock_limit_use(limit, subject) - self._now).total_seconds(), 0.0)
+
+
 class Invitations:
     """The use cases of invitations."""
 
@@ -147,7 +206,8 @@ class Invitations:
         """Invite one address into an organization."""
         with writing(self._store, call) as tx:
             tx.lock_organization(organization_id)
-            return self._invite(tx, call, organization_id, new)
+            with self._quota(tx, call, organization_id) as quota:
+                return self._invite(tx, call, organization_id, new, quota)
 
     def create_batch(
         self,
@@ -168,15 +228,16 @@ class Invitations:
         with writing(self._store, call) as tx:
             tx.lock_organization(organization_id)
             administrator(tx, call, organization_id, Scope.INVITATIONS_WRITE)
-            for new in news:
-                try:
-                    if isinstance(new, ServiceError):
-                        raise new
-                    outcomes.append(self._invite(tx, call, organization_id, new))
-                except ServiceError as refusal:
-                    if all_or_nothing:
-                        raise
-                    outcomes.append(refusal)
+            with self._quota(tx, call, organization_id) as quota:
+                for new in news:
+                    try:
+                        if isinstance(new, ServiceError):
+                            raise new
+                        outcomes.append(self._invite(tx, call, organization_id, new, quota))
+                    except ServiceError as refusal:
+                        if all_or_nothing:
+                            raise
+                        outcomes.append(refusal)
         return outcomes
 
     def get(self, call: Call, invitation_id: str, *, organization_id: str | None = None) -> Invitation:
@@ -249,7 +310,9 @@ class Invitations:
             if found.status_at(now) is not InvitationStatus.EXPIRED:
                 found.require_pending(now)
             expires_at = found.expires_at if keep_expiry else max(found.expires_at, invitation_expiry(now, ttl))
-            return self._renew(tx, found, expires_at, send_email=send_email, link=link)
+            with self._quota(tx, call, found.organization_id) as quota:
+                quota.take()
+                return self._renew(tx, found, expires_at, send_email=send_email, link=link)
 
     def revoke(
         self,
@@ -360,9 +423,21 @@ class Invitations:
         url = invitation.redirect_url
         return url if is_allowed_redirect(url, self._policy.redirect_origins) else ""
 
+    def forget_limit_uses(self) -> None:
+        """Remove what limits no longer need; called now and then beside the requests."""
+        with self._store.transaction() as tx:
+            tx.forget_limit_uses(self._clock(), FORGOTTEN_AT_ONCE)
+
     # What they share.
 
-    def _invite(self, tx: Transaction, call: Call, organization_id: str, new: NewInvitation) -> Invited:
+    @contextmanager
+    def _quota(self, tx: Transaction, call: Call, organization_id: str) -> Iterator[_Quota]:
+        """Give what the call may still invite, and keep what it did when the block ends well."""
+        quota = _Quota(tx, call, organization_id, self._policy, self._clock())
+        yield quota
+        quota.keep()
+
+    def _invite(self, tx: Transaction, call: Call, organization_id: str, new: NewInvitation, quota: _Quota) -> Invited:
         """Make an invitation under the organization's lock. Nothing is written before all checks have passed."""
         inviter = administrator(tx, call, organization_id, Scope.INVITATIONS_WRITE, new.on_behalf_of)
         now = self._clock()
@@ -380,9 +455,11 @@ class Invitations:
         if live and new.if_pending is IfPending.REFUSE:
             raise ServiceError(INVITATION_PENDING, {"email": email})
         if pending is not None and live and new.if_pending is IfPending.RENEW:
+            quota.take()
             return self._renew(tx, pending, expires_at, send_email=new.send_email, link=new.link)
         if new.send_email:
             self._check_mail_limit(tx, email, now)
+        quota.take()
         if pending is not None:
             outcome = InvitationStatus.REVOKED if live else InvitationStatus.EXPIRED
             self._move(tx, pending, stored_status=outcome, responded_at=now if live else None)

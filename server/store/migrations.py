@@ -267,4 +267,21 @@ SESSIONS = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (ORGANIZATIONS, INVITATIONS, SEARCH_KEYS, SESSIONS)
+LIMIT_USES = Migration(
+    "limit uses",
+    (
+        # All that a rate keeps of a subject: when it has everything back (`domain/rates.py`). No foreign key: deleting
+        # what was made doesn't give it back.
+        """
+        CREATE TABLE limit_uses (
+            limit_name TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            full_at {integer} NOT NULL,
+            PRIMARY KEY (limit_name, subject)
+        ) {strict}
+        """,
+        "CREATE INDEX limit_uses_by_time ON limit_uses (full_at)",
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (ORGANIZATIONS, INVITATIONS, SEARCH_KEYS, SESSIONS, LIMIT_USES)

@@ -124,3 +124,30 @@ class OutboxWrites(Writes, OutboxReads):
             before=to_micros(before),
             limit=limit,
         )
+
+    def lock_limit_use(self, limit: str, subject: str) -> datetime:
+        # Written even if it is new, since a row that isn't there can't be locked.
+        row = self._one(
+            "INSERT INTO limit_uses (limit_name, subject, full_at) VALUES (:limit, :subject, 0)"
+            " ON CONFLICT (limit_name, subject) DO UPDATE SET full_at = limit_uses.full_at RETURNING full_at",
+            limit=limit,
+            subject=subject,
+        )
+        assert row is not None  # noqa: S101 # it is there now
+        return from_micros(row[0])
+
+    def put_limit_use(self, limit: str, subject: str, full_at: datetime) -> None:
+        self._write(
+            "UPDATE limit_uses SET full_at = :full_at WHERE limit_name = :limit AND subject = :subject",
+            limit=limit,
+            subject=subject,
+            full_at=to_micros(full_at),
+        )
+
+    def forget_limit_uses(self, now: datetime, limit: int) -> int:
+        return self._write(
+            "DELETE FROM limit_uses WHERE (limit_name, subject) IN"
+            " (SELECT limit_name, subject FROM limit_uses WHERE full_at < :now ORDER BY full_at LIMIT :limit)",
+            now=to_micros(now),
+            limit=limit,
+        )

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 import grpc
 import httpx
 import psutil
+from hpack import Encoder
+from hyperframe.frame import DataFrame, Frame, HeadersFrame, SettingsFrame, WindowUpdateFrame
 
 from tests.running import RunningServer
 
@@ -129,3 +131,51 @@ def attacked(
         f"{name}: p99 {calm.p99_ms:.1f} → {load.p99_ms:.1f} ms (×{load.p99_ms / calm.p99_ms:.1f}) over"
         f" {len(load.seconds)} calls, memory {memory:.0f} → {peak:.0f} MiB"
     )
+
+
+class Http2:
+    """A client of HTTP/2 that sends whatever frames it is told to, and reads only when it is asked."""
+
+    def __init__(self, server: RunningServer, token: str = "", window: int = 2**31 - 1) -> None:
+        self.socket = connect(server)
+        self._encoder = Encoder()
+        self._next = 1
+        self._authorization = [("authorization", f"Bearer {token}")] if token else []
+        settings = SettingsFrame(0, settings={SettingsFrame.INITIAL_WINDOW_SIZE: window})
+        self.socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings.serialize())
+        if window > 65_535:
+            self.send(WindowUpdateFrame(0, window - 65_535))
+
+    def send(self, *frames: Frame) -> None:
+        self.socket.sendall(b"".join(frame.serialize() for frame in frames))
+
+    def headers(self, path: str, content_type: str, **more: str) -> tuple[int, bytes]:
+        """Begin a stream; give its number, and its headers as they go into a frame."""
+        stream, self._next = self._next, self._next + 2
+        pseudo = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "x")]
+        named = [(name.replace("_", "-"), value) for name, value in more.items()]
+        fields = [*pseudo, ("content-type", content_type), ("te", "trailers"), *self._authorization, *named]
+        return stream, self._encoder.encode(fields)
+
+    def request(self, path: str, body: bytes, content_type: str = "application/grpc", **more: str) -> list[Frame]:
+        """Give the frames of a whole request."""
+        stream, block = self.headers(path, content_type, **more)
+        return [
+            HeadersFrame(stream, block, flags=["END_HEADERS"]),
+            DataFrame(stream, body, flags=["END_STREAM"]),
+        ]
+
+    def closed_by_server(self, within_seconds: float = 10.0) -> bool:
+        """Read until the server closes the connection."""
+        self.socket.settimeout(within_seconds)
+        try:
+            while self.socket.recv(1 << 16):
+                pass
+        except TimeoutError:
+            return False
+        except OSError:
+            pass
+        return True
+
+    def close(self) -> None:
+        self.socket.close()

@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import resource
+import socket
+import sqlite3
+import struct
 import time
+import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
+import grpc
+import httpx
 import pytest
+from hyperframe.frame import ContinuationFrame, DataFrame, HeadersFrame, PingFrame, RstStreamFrame, SettingsFrame
 
-from tests.faults.load import GET_SUMMARY, GoodClients, attacked, connect
-from tests.running import RunningServer, running_server
+from server.envoy import MOST_BODY_BYTES, MOST_REQUESTS
+from server.faces.connect import READ_MAX_BYTES
+from server.serve import WORKER_THREADS
+from tests.faults.load import (
+    CREATE_ORGANIZATION,
+    GET_ACCOUNT,
+    GET_SUMMARY,
+    MIB,
+    GoodClients,
+    Http2,
+    attacked,
+    connect,
+    descriptors,
+    resident_mib,
+)
+from tests.running import RunningServer, running_server, wait_until
 
 Figure = Callable[[str], None]
 
+JSON = {"content-type": "application/json"}
 BODY = b'{"inviteId": "00000000-0000-4000-8000-000000000000"}'
 
 
@@ -54,3 +81,338 @@ def test_slow_headers_keep_nobody_waiting(server: RunningServer, clients: GoodCl
             time.sleep(0.02)
     for connection in slow:
         connection.close()
+
+
+def enveloped(message: bytes, *, compressed: bool = False) -> bytes:
+    """Give a message as gRPC frames it."""
+    return struct.pack(">BI", compressed, len(message)) + message
+
+
+def test_clients_that_do_not_read_keep_nobody_waiting(
+    server: RunningServer, clients: GoodClients, figure: Figure
+) -> None:
+    person = server.token("large@example.com")
+    with httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {person}"}) as client:
+        for _ in range(150):
+            client.post(CREATE_ORGANIZATION, json={"name": "An answer that takes room"}).raise_for_status()
+        size = len(client.post(GET_ACCOUNT, json={}).content)
+    with attacked(server, clients, f"8 clients that don't read 250 answers of {size // 1024} KiB each", figure):
+        slow = [Http2(server, person, window) for window in (0, 2**31 - 1) for _ in range(4)]
+        for _ in range(250):
+            for client_of in slow:
+                with contextlib.suppress(OSError):
+                    client_of.send(*client_of.request(GET_ACCOUNT, enveloped(b"")))
+        time.sleep(2)
+        answer = httpx.post(server.url + GET_SUMMARY, content=BODY, headers=JSON, timeout=20)
+        assert answer.status_code == 404
+    for client_of in slow:
+        client_of.close()
+
+
+Attack = Callable[[Http2, int], None]
+
+
+def rapid_resets(client: Http2, _round: int) -> None:
+    for _ in range(200):
+        stream, block = client.headers(GET_SUMMARY, "application/json")
+        client.send(HeadersFrame(stream, block, flags=["END_HEADERS"]), RstStreamFrame(stream, error_code=8))
+
+
+def stream_flood(client: Http2, _round: int) -> None:
+    for _ in range(100):
+        stream, block = client.headers(GET_SUMMARY, "application/json")
+        client.send(HeadersFrame(stream, block, flags=["END_HEADERS"]))
+
+
+def continuation_flood(client: Http2, round_: int) -> None:
+    if round_ == 0:
+        stream, block = client.headers(GET_SUMMARY, "application/json")
+        client.send(HeadersFrame(stream, block))
+    for _ in range(200):
+        client.send(ContinuationFrame(1, b"\x00\x01a\x7f\x81\x01" + b"b" * 256))
+
+
+def settings_flood(client: Http2, _round: int) -> None:
+    client.send(*[SettingsFrame(0, settings={SettingsFrame.INITIAL_WINDOW_SIZE: 65_535}) for _ in range(1000)])
+
+
+def ping_flood(client: Http2, _round: int) -> None:
+    client.send(*[PingFrame(0, b"12345678") for _ in range(1000)])
+
+
+def empty_data_flood(client: Http2, round_: int) -> None:
+    if round_ == 0:
+        stream, block = client.headers(GET_SUMMARY, "application/json")
+        client.send(HeadersFrame(stream, block, flags=["END_HEADERS"]))
+    client.send(*[DataFrame(1) for _ in range(1000)])
+
+
+def headers_bomb(client: Http2, _round: int) -> None:
+    """Refer to one large header that is kept in HPACK's table again and again."""
+    for _ in range(10):
+        stream, block = client.headers(GET_SUMMARY, "application/json", x_large="x" * 3900)
+        repeated = block + b"\xbe" * 3000
+        client.send(
+            HeadersFrame(stream, repeated[:16000], flags=["END_HEADERS"] if len(repeated) <= 16000 else []),
+        )
+
+
+FLOODS = [rapid_resets, stream_flood, continuation_flood, settings_flood, ping_flood, empty_data_flood, headers_bomb]
+
+
+@pytest.mark.parametrize("attack", FLOODS, ids=lambda attack: attack.__name__)
+def test_floods_of_frames_cost_their_own_connection_alone(
+    server: RunningServer, clients: GoodClients, figure: Figure, attack: Attack
+) -> None:
+    closed = 0
+    with attacked(server, clients, f"10 clients that {attack.__name__.replace('_', ' ')}", figure, 1.0):
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            flooding = [Http2(server) for _ in range(10)]
+            for round_ in range(20):
+                for client in flooding:
+                    try:
+                        attack(client, round_)
+                    except OSError:
+                        closed += 1
+            for client in flooding:
+                client.close()
+    if attack is not stream_flood:
+        assert closed, "the server closes what floods it"
+
+
+# Sizes.
+
+
+def sized(protocol: str, size: int) -> tuple[bytes, dict[str, str]]:
+    """Give a request whose message has so many bytes, and its headers."""
+    if protocol == "json":
+        padded = BODY + b" " * (size - len(BODY))
+        return padded, {"content-type": "application/json"}
+    # An unknown field that fills the message.
+    known = b"\n\x24" + b"00000000-0000-4000-8000-000000000000"
+    rest = size - len(known) - 5
+    message = (
+        known
+        + b"\x7a"
+        + bytes([rest & 127 | 128, rest >> 7 & 127 | 128, rest >> 14 & 127 | 128, rest >> 21])
+        + b"x" * rest
+    )
+    assert len(message) == size
+    if protocol == "proto":
+        return message, {"content-type": "application/proto"}
+    return enveloped(message), {"content-type": "application/grpc-web+proto"}
+
+
+@pytest.mark.parametrize("protocol", ["json", "proto", "grpc-web"])
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [
+        (READ_MAX_BYTES - 1, "INVITE_NOT_FOUND"),
+        (READ_MAX_BYTES, "INVITE_NOT_FOUND"),
+        (READ_MAX_BYTES + 1, "REQUEST_TOO_LARGE"),
+        (MOST_BODY_BYTES + 1, "REQUEST_TOO_LARGE"),
+        (3 * READ_MAX_BYTES, "REQUEST_TOO_LARGE"),
+    ],
+)
+def test_the_largest_body_is_read_and_one_byte_more_refused(
+    server: RunningServer, protocol: str, chunked: bool, size: int, reason: str
+) -> None:
+    body, headers = sized(protocol, size)
+    content = iter([body[i : i + 65_536] for i in range(0, len(body), 65_536)]) if chunked else body
+    try:
+        answer = httpx.post(server.url + GET_SUMMARY, content=content, headers=headers, timeout=30)
+    except httpx.WriteError:
+        assert size > MOST_BODY_BYTES, "the server may close while it is sent what it refuses"
+        return
+    said = answer.text + str(answer.headers)
+    codes = {"INVITE_NOT_FOUND": (404, "5"), "REQUEST_TOO_LARGE": (429, "8")}[reason]
+    if protocol == "grpc-web":
+        assert answer.status_code == 200
+        assert f"grpc-status: {codes[1]}" in said or f"'grpc-status': '{codes[1]}'" in said
+    else:
+        assert answer.status_code == codes[0]
+        assert reason in "".join(base64_of(answer))
+
+
+def base64_of(answer: httpx.Response) -> list[str]:
+    """Give what the details of an error hold."""
+    return [base64.b64decode(d["value"] + "==").decode(errors="replace") for d in answer.json()["details"]]
+
+
+@pytest.mark.parametrize(("size", "status"), [(20_000, 404), (40_000, 431)])
+def test_headers_are_bounded(server: RunningServer, size: int, status: int) -> None:
+    with connect(server) as connection:
+        connection.sendall(post(BODY, None, "x-large: " + "x" * size))
+        assert connection.makefile("rb").readline().split()[1] == str(status).encode()
+
+
+def test_too_many_headers_are_refused(server: RunningServer) -> None:
+    with connect(server) as connection:
+        connection.sendall(post(BODY, None, *(f"x-{n}: 1" for n in range(200))))
+        assert connection.makefile("rb").readline().split()[1] == b"431"
+
+
+BOMB_MIB = 256
+
+
+def bomb(encoding: str) -> bytes:
+    """Give a few bytes that unpack to a great many."""
+    zeros = b"\0" * MIB
+    if encoding == "gzip":
+        packer = zlib.compressobj(9, wbits=31)
+        return b"".join(packer.compress(zeros) for _ in range(BOMB_MIB)) + packer.flush()
+    # Neither is read here, so what it holds doesn't matter.
+    return b"\x28\xb5\x2f\xfd" + bytes(200_000)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "zstd"])
+@pytest.mark.parametrize("protocol", ["json", "grpc-web"])
+def test_a_compressed_bomb_is_not_unpacked(server: RunningServer, figure: Figure, encoding: str, protocol: str) -> None:
+    packed = bomb(encoding)
+    headers = {"content-type": "application/json", "content-encoding": encoding}
+    if protocol == "grpc-web":
+        packed = enveloped(packed, compressed=True)
+        headers = {"content-type": "application/grpc-web+proto", "grpc-encoding": encoding}
+    before = resident_mib(server)
+    for _ in range(8):
+        answer = httpx.post(server.url + GET_SUMMARY, content=packed, headers=headers, timeout=30)
+        if protocol == "json":
+            assert answer.status_code == (429 if encoding == "gzip" else 501)
+        else:
+            assert f"grpc-status: {8 if encoding == 'gzip' else 12}".encode() in answer.content
+    grown = resident_mib(server) - before
+    figure(f"8 bombs of {BOMB_MIB} MiB in {encoding} ({protocol}): memory grew by {grown:.0f} MiB")
+    assert grown < BOMB_MIB / 2
+
+
+# Time.
+
+
+@pytest.mark.parametrize("milliseconds", [1, 50, 500])
+def test_a_deadline_that_passed_while_waiting_begins_nothing(
+    server: RunningServer, clients: GoodClients, milliseconds: int
+) -> None:
+    """Send the end of the body when the deadline has passed already: nothing may be made."""
+    body = b'{"name": "Made too late"}'
+    head = (
+        f"POST {CREATE_ORGANIZATION} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {clients.token}\r\n"
+        f"connect-timeout-ms: {milliseconds}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    ).encode()
+    with connect(server) as connection:
+        connection.sendall(head + body[:1])
+        time.sleep(milliseconds / 1000 + 0.05)
+        connection.sendall(body[1:])
+        answer = connection.makefile("rb")
+        assert b" 504 " in answer.readline()
+    account = httpx.post(server.url + GET_ACCOUNT, json={}, headers={"authorization": f"Bearer {clients.token}"}).json()
+    assert account["account"]["memberships"] == []
+
+
+def test_hanging_up_at_any_moment_leaves_nothing_behind(
+    server: RunningServer, clients: GoodClients, figure: Figure
+) -> None:
+    request = post()
+    before = descriptors(server)
+    with attacked(server, clients, "600 clients that hang up", figure):
+        for n in range(600):
+            with connect(server) as connection:
+                if n % 3 == 0:
+                    # A reset, and not an orderly end.
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.sendall(request[: n % (len(request) + 1)])
+    wait_until(lambda: descriptors(server) <= before + 20, 20)
+
+
+# Connections.
+
+
+def test_ten_thousand_idle_connections(server: RunningServer, clients: GoodClients, figure: Figure) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    many = min(10_000, hard - 2_000)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    before = descriptors(server)
+    idle: list[socket.socket] = []
+    try:
+        with attacked(server, clients, f"{many:,} idle connections", figure):
+            for n in range(many):
+                connection = connect(server)
+                if n % 2:
+                    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SettingsFrame(0).serialize())
+                idle.append(connection)
+            time.sleep(2)
+    finally:
+        for connection in idle:
+            connection.close()
+    wait_until(lambda: descriptors(server) <= before + 20, 30)
+
+
+def test_more_connections_than_there_are_files_for_hurt_nobody_who_is_connected(tmp_path: Path) -> None:
+    with running_server(tmp_path, "--limits", "off", prefix=("prlimit", "--nofile=1200:1200")) as server:
+        token = server.token("good@example.com")
+        with httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {token}"}) as kept:
+            kept.post(GET_ACCOUNT, json={}).raise_for_status()
+            many = [connect(server) for _ in range(1500)]
+            for _ in range(20):
+                kept.post(GET_ACCOUNT, json={}).raise_for_status()
+            for connection in many:
+                connection.close()
+
+        def answered() -> bool:
+            with contextlib.suppress(httpx.TransportError):
+                return httpx.get(server.url + "/readyz").status_code == 200
+            return False
+
+        wait_until(answered, 20)
+
+
+# More than can be done.
+
+
+def test_more_requests_than_can_be_under_way_are_refused_at_once_with_a_time_to_come_again(
+    tmp_path: Path, figure: Figure
+) -> None:
+    with running_server(tmp_path, "--limits", "off", "--log-level", "error") as server:
+        token = server.token("good@example.com")
+        metadata = (("authorization", f"Bearer {token}"),)
+        outcomes: list[tuple[float, str, bool]] = []
+        channels = [
+            grpc.insecure_channel(server.address, options=[("grpc.use_local_subchannel_pool", 1)]) for _ in range(12)
+        ]
+        for channel in channels:
+            grpc.channel_ready_future(channel).result(20)
+        lock = sqlite3.connect(tmp_path / "organizations.db", isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+
+        def ended(call: Any) -> None:
+            error = call.exception()
+            retry = error is not None and b"google.rpc.RetryInfo" in str(error.trailing_metadata()).encode()
+            code = "ok" if error is None else error.code().name
+            outcomes.append((time.monotonic() - began, code, retry))
+
+        sent = 0
+        for _ in range(230):
+            for channel in channels:
+                call = channel.unary_unary(CREATE_ORGANIZATION).future(b"\n\x04Made", timeout=60, metadata=metadata)
+                call.add_done_callback(ended)
+                sent += 1
+        assert sent > MOST_REQUESTS + WORKER_THREADS
+        wait_until(lambda: len(outcomes) >= sent - MOST_REQUESTS, 30)
+        early = list(outcomes)
+        # Nothing of what waits can be done, yet who asks whether the server lives hears so as soon as a thread is free.
+        lock.execute("COMMIT")
+        lock.close()
+        wait_until(lambda: len(outcomes) == sent, 60)
+        for channel in channels:
+            channel.close()
+        assert {(code, retry) for _, code, retry in early} == {("UNAVAILABLE", True)}
+        figure(
+            f"overload: {sent} writes at once while none can be done: {len(early)} refused within"
+            f" {max(seconds for seconds, *_ in early):.1f} s of the first being sent, the others done or refused"
+            f" within {max(seconds for seconds, *_ in outcomes):.1f} s"
+        )
+        assert {code for _, code, _ in outcomes} <= {"ok", "UNAVAILABLE"}
+        assert httpx.get(server.url + "/healthz").status_code == 200
+        GoodClients(server, token).run(1).assert_good()
