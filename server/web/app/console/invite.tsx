@@ -67,7 +67,7 @@ export function Invite({ membership }: { membership: AccountMembership }) {
   };
   const tell = (results: readonly Result[]) => {
     setResults(results);
-    toast(plural(results.filter(isInvited).length, texts.invited));
+    toast(summaryOf(results));
     setTimeout(() => outcome.current?.focus());
   };
   const send = useAction(async (form: FormData) => {
@@ -95,8 +95,7 @@ export function Invite({ membership }: { membership: AccountMembership }) {
         <Heading title={texts.title} within={organizationName} />
         <section class="card stack">
           <h2 ref={outcome} tabIndex={-1}>
-            {plural(results.length - refused, texts.invited)}
-            {refused > 0 && ` · ${plural(refused, texts.refused)}`}
+            {summaryOf(results)}
           </h2>
           <Links results={results} />
           <Table
@@ -192,6 +191,14 @@ export function Invite({ membership }: { membership: AccountMembership }) {
       </form>
     </>
   );
+}
+
+function summaryOf(results: readonly Result[]): string {
+  const texts = consoleTexts().invite;
+  const invited = results.filter(isInvited).length;
+  const refused = results.length - invited;
+  const parts = [plural(invited, texts.invited), refused > 0 && plural(refused, texts.refused)];
+  return parts.filter(Boolean).join(" · ");
 }
 
 const isInvited = ({ outcome }: Result): boolean => outcome.case === "created";
