@@ -39,7 +39,7 @@ install: $(VENV)/installed pages ## set up .venv with the locked versions, and b
 lock: install ## write requirements/*.txt anew from pyproject.toml and requirements/*.in
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/runtime.txt
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml requirements/dev.in -o requirements/dev.txt
-	for alone in requirements/sdk-*.in requirements/audit.in requirements/bench-peers.in; do \
+	for alone in requirements/sdk-*.in requirements/audit.in requirements/bench-peers.in requirements/fuzz.in; do \
 	    uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header $$alone -o $${alone%.in}.txt || exit 1; \
 	done
 
@@ -92,6 +92,16 @@ sbom: $(AUDIT)/installed $(RUNTIME)/installed ## write dist/sbom-service.json: w
 	@mkdir -p dist
 	$(AUDIT)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
 	    -o dist/sbom-service.json $(RUNTIME)/bin/python
+
+SECONDS ?= 60
+FUZZ := .cache/fuzz-tools
+$(FUZZ)/installed: requirements/fuzz.txt $(VENV)/installed
+	$(PY) -m pip install -q --disable-pip-version-check --require-hashes --no-deps --upgrade --target $(FUZZ) -r $<
+	@touch $@
+
+.PHONY: fuzz
+fuzz: $(FUZZ)/installed ## look for bytes that break a parser, SECONDS=60 for each; TARGETS="jwt page" for some
+	PYTHONPATH=$(FUZZ) $(PY) -m tests.fuzz.run --seconds $(SECONDS) $(TARGETS)
 
 .PHONY: bench-quick
 bench-quick: install ## what calls cost beside the runtime and SQLite alone; fails on gross regressions

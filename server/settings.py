@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from server.domain.rates import Rate
 from server.files import make_directory, sync_directory
@@ -84,7 +84,7 @@ class Settings:
     @property
     def sqlite_path(self) -> Path:
         """Where the embedded database is; SettingsError when the URL isn't one of a file."""
-        url = urlsplit(self.database_url)
+        url = _split(self.database_url)
         path = unquote(url.path)
         odd = url.netloc or url.query or url.fragment or "\0" in path
         if url.scheme != "sqlite" or odd or not path.startswith("/") or path == "/":
@@ -258,10 +258,18 @@ def _rates(text: str) -> dict[str, Rate | None]:
     return rates
 
 
+def _split(url: str) -> SplitResult:
+    """Give the parts of a URL; of what is none, empty ones."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
+
+
 def _origins(text: str, name: str) -> tuple[str, ...]:
     origins = _listed(text)
     for origin in origins:
-        parts = urlsplit(origin)
+        parts = _split(origin)
         if parts.scheme not in ("http", "https") or not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}":
             raise SettingsError(
                 f"{name} has {origin!r}, which is no origin; write https://host or https://host:port without a path"

@@ -158,7 +158,7 @@ class RestFace:
         token = self._speaker.token(http.headers.get("Authorization"))
         who = identified(self._callers.who, self._limits, token, deadline)
         content = _content(http)
-        request = Request(Call(who, deadline, self._limits), http.args, _json(content), path, route.operation)
+        request = Request(Call(who, deadline, self._limits), _query(http), _json(content), path, route.operation)
         key = http.headers.get("Idempotency-Key")
         if key is None or http.method in _READING:
             return retried(lambda: route.handler(request), deadline)
@@ -179,6 +179,13 @@ def epoch_millis(moment: datetime) -> int:
 def from_epoch_millis(millis: int) -> datetime:
     """Read milliseconds since 1970."""
     return _EPOCH + millis * _MILLISECOND
+
+
+def _query(http: HttpRequest) -> MultiDict[str, str]:
+    try:
+        return http.args
+    except UnicodeError as error:
+        raise ServiceError(MALFORMED_REQUEST) from error
 
 
 def _content(http: HttpRequest) -> bytes:

@@ -387,7 +387,7 @@ def parameters(url: str) -> dict[str, Any]:
     """Give the parameters of a connection that a URL names; `StoreSetupError` when it can't be read."""
     try:
         return dict(conninfo_to_dict(url))
-    except psycopg.ProgrammingError:
+    except (psycopg.ProgrammingError, UnicodeError):
         # What libpq says quotes the URL, and with it the password.
         raise StoreSetupError(
             "the PostgreSQL URL can't be read; write postgresql://user:password@host:port/database?parameter=value with"

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.fuzz.requests import DEEP_BODIES, nested_metadata
 from tests.running import RunningServer, running_server
 
 DEEP, LIMIT = 100_000, 1024 * 1024
 GITPOD = "/gitpod.v1.OrganizationService/GetOrganization"
 INVITATIONS = "/invitations.v1.InvitationService/PreviewInvitation"
+CREATE_INVITATION = "/invitations.v1.InvitationService/CreateInvitation"
 REST = ("/clerk/v1/organizations", "/koyeb/v1/organizations", "/logto/api/organizations")
 
 BODIES = {
@@ -62,6 +64,23 @@ def test_no_binary_takes_the_server_down(server: RunningServer) -> None:
             answer = httpx.post(server.url + GITPOD, content=content, headers={"content-type": content_type})
             assert answer.status_code in (200, 400)
             assert answer.status_code == 400 or b"grpc-status: 3" in answer.content
+    assert answers(server)
+
+
+@pytest.mark.parametrize("body", DEEP_BODIES.values(), ids=DEEP_BODIES.keys())
+def test_no_monstrous_json_takes_the_server_down(server: RunningServer, body: bytes) -> None:
+    for path in (CREATE_INVITATION, REST[0]):
+        headers = {"content-type": "application/json", "authorization": "Bearer orgsvc_unknown"}
+        answer = httpx.post(server.url + path, content=body, headers=headers, timeout=20)
+        assert 400 <= answer.status_code < 500, (path, answer.text[:200])
+    assert answers(server)
+
+
+@pytest.mark.parametrize("depth", [50, 100, 1_000, 100_000])
+def test_no_nested_metadata_takes_the_server_down(server: RunningServer, depth: int) -> None:
+    headers = {"content-type": "application/proto"}
+    answer = httpx.post(server.url + CREATE_INVITATION, content=nested_metadata(depth), headers=headers, timeout=20)
+    assert 400 <= answer.status_code < 500, answer.text[:200]
     assert answers(server)
 
 
