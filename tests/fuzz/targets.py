@@ -254,6 +254,10 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
         b"\7caller=600/1m guesses=30/10s",
         b"\x081",
         b"\x09ada:x@host:5432/db?a=b",
+        # These once broke it.
+        b"\5http://[]8",
+        b"\0sqlite://[",
+        b"\x09%ca%callers",
     ),
     "jwt": (
         b'{"alg":"ES256","kid":"1"}\0' + _CLAIMS,
@@ -268,7 +272,7 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
     "ids": (b"org_000000000000000000000000000", b"00000000-0000-4000-8000-000000000000", b"0" * 21),
     "names": ("Ada’s Café · evil.com".encode(), b"de-AT", b"https://evil.com/x", "\u202eabc".encode()),
     "wire": (b"\0\0\0{}", b"\1\4\0" + b"\x0a\x24", b'\5\0\1{"organizationId":"IT"}'),
-    "faces": (b'\0\0\1{"name":"x"}', b"\1\1\1/clerk/v1/organizations?limit=1\0{}"),
+    "faces": (b'\0\0\1{"name":"x"}', b"\1\1\1/clerk/v1/organizations?limit=1\0{}", b"\1\1\1?li\xedit=1\0{}"),
 }
 
 
