@@ -616,10 +616,15 @@ class Invitations:
         on_behalf_of: str | None = None,
         organization_id: str | None = None,
     ) -> Invitation:
-        """Give an invitation that the call may administer, under its organization's lock."""
+        """Give an invitation that the call may administer, under its organization's lock.
+
+        The lock comes first: others may have moved the invitation, or ended the caller's role, while we waited for it.
+        """
+        found = tx.invitation(invitation_id)
+        if found is not None:
+            tx.lock_organization(found.organization_id)
         scope = Scope.INVITATIONS_WRITE
-        found = self._administered(tx, call, invitation_id, scope, on_behalf_of, organization_id)
-        return self._lock(tx, found)
+        return self._administered(tx, call, invitation_id, scope, on_behalf_of, organization_id)
 
     @staticmethod
     def _lock(tx: Transaction, found: Invitation, token: str = "") -> Invitation:
