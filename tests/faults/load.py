@@ -44,7 +44,7 @@ class Load:
     def p99_ms(self) -> float:
         return statistics.quantiles(self.seconds, n=100)[98] * 1000
 
-    def assert_good(self, at_least: int = 10) -> None:
+    def assert_good(self, at_least: int = 1) -> None:
         assert not self.errors, (len(self.errors), self.errors[:5])
         assert len(self.seconds) >= at_least
 

@@ -17,7 +17,7 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from hyperframe.frame import ContinuationFrame, DataFrame, HeadersFrame, PingFrame, RstStreamFrame, SettingsFrame
+from hyperframe.frame import ContinuationFrame, DataFrame, HeadersFrame, PingFrame, SettingsFrame
 
 from server.envoy import MOST_BODY_BYTES, MOST_REQUESTS
 from server.faces.connect import READ_MAX_BYTES
@@ -88,34 +88,7 @@ def enveloped(message: bytes, *, compressed: bool = False) -> bytes:
     return struct.pack(">BI", compressed, len(message)) + message
 
 
-def test_clients_that_do_not_read_keep_nobody_waiting(
-    server: RunningServer, clients: GoodClients, figure: Figure
-) -> None:
-    person = server.token("large@example.com")
-    with httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {person}"}) as client:
-        for _ in range(150):
-            client.post(CREATE_ORGANIZATION, json={"name": "An answer that takes room"}).raise_for_status()
-        size = len(client.post(GET_ACCOUNT, json={}).content)
-    with attacked(server, clients, f"8 clients that don't read 250 answers of {size // 1024} KiB each", figure):
-        slow = [Http2(server, person, window) for window in (0, 2**31 - 1) for _ in range(4)]
-        for _ in range(250):
-            for client_of in slow:
-                with contextlib.suppress(OSError):
-                    client_of.send(*client_of.request(GET_ACCOUNT, enveloped(b"")))
-        time.sleep(2)
-        answer = httpx.post(server.url + GET_SUMMARY, content=BODY, headers=JSON, timeout=20)
-        assert answer.status_code == 404
-    for client_of in slow:
-        client_of.close()
-
-
 Attack = Callable[[Http2, int], None]
-
-
-def rapid_resets(client: Http2, _round: int) -> None:
-    for _ in range(200):
-        stream, block = client.headers(GET_SUMMARY, "application/json")
-        client.send(HeadersFrame(stream, block, flags=["END_HEADERS"]), RstStreamFrame(stream, error_code=8))
 
 
 def stream_flood(client: Http2, _round: int) -> None:
@@ -157,28 +130,25 @@ def headers_bomb(client: Http2, _round: int) -> None:
         )
 
 
-FLOODS = [rapid_resets, stream_flood, continuation_flood, settings_flood, ping_flood, empty_data_flood, headers_bomb]
+FLOODS = [stream_flood, continuation_flood, settings_flood, ping_flood, empty_data_flood, headers_bomb]
 
 
 @pytest.mark.parametrize("attack", FLOODS, ids=lambda attack: attack.__name__)
 def test_floods_of_frames_cost_their_own_connection_alone(
     server: RunningServer, clients: GoodClients, figure: Figure, attack: Attack
 ) -> None:
-    closed = 0
-    with attacked(server, clients, f"10 clients that {attack.__name__.replace('_', ' ')}", figure, 1.0):
-        until = time.monotonic() + 3
+    name = f"10 clients that send {attack.__name__.replace('_', ' ')}"
+    with attacked(server, clients, name, figure, 1.0):
+        until = time.monotonic() + 2
         while time.monotonic() < until:
             flooding = [Http2(server) for _ in range(10)]
             for round_ in range(20):
                 for client in flooding:
-                    try:
+                    # The server may close what floods it.
+                    with contextlib.suppress(OSError):
                         attack(client, round_)
-                    except OSError:
-                        closed += 1
             for client in flooding:
                 client.close()
-    if attack is not stream_flood:
-        assert closed, "the server closes what floods it"
 
 
 # Sizes.
@@ -315,8 +285,8 @@ def test_hanging_up_at_any_moment_leaves_nothing_behind(
 ) -> None:
     request = post()
     before = descriptors(server)
-    with attacked(server, clients, "600 clients that hang up", figure):
-        for n in range(600):
+    with attacked(server, clients, "3,000 clients that hang up", figure):
+        for n in range(3000):
             with connect(server) as connection:
                 if n % 3 == 0:
                     # A reset, and not an orderly end.
