@@ -43,7 +43,7 @@ class OidcProvider:
     client_secret: str = field(default="", repr=False)
     exchange: Exchange = fetch_document
 
-    def authorization_url(self, *, state: str, nonce: str, verifier: str) -> str:
+    def authorization_url(self, *, state: str, nonce: str, verifier: str, choose_account: bool = False) -> str:
         """See `ports.SignInProvider`."""
         url = self._endpoint("authorization_endpoint")
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
@@ -57,6 +57,9 @@ class OidcProvider:
             "code_challenge": challenge,
             "code_challenge_method": "S256",
         }
+        if choose_account:
+            # Else a provider that knows the person signs the same account in again, without a word.
+            asked["prompt"] = "select_account"
         return f"{url}{'&' if '?' in url else '?'}{urlencode(asked)}"
 
     def claims(self, code: str, *, nonce: str, verifier: str) -> Claims:

@@ -38,7 +38,7 @@ class SignInProvider(Protocol):
 
     @property
     def issuer(self) -> str: ...
-    def authorization_url(self, *, state: str, nonce: str, verifier: str) -> str:
+    def authorization_url(self, *, state: str, nonce: str, verifier: str, choose_account: bool = False) -> str:
         """Give where to send the browser; `ISSUER_UNAVAILABLE` when the provider can't be reached."""
         ...
 

@@ -75,7 +75,7 @@ class SessionServicer(SessionServiceSync):
     ) -> pb.BeginProviderSignInResponse:
         """See the contract."""
         self._pages.require(ctx.request_headers)
-        url, sealed = self._sign_in.begin(request.return_path)
+        url, sealed = self._sign_in.begin(request.return_path, choose_account=request.choose_account)
         seconds = int(PROVIDER_SIGN_IN_LIFE.total_seconds())
         ctx.response_headers.add("set-cookie", set_cookie(SIGN_IN_COOKIE, sealed, seconds))
         return pb.BeginProviderSignInResponse(authorization_url=url)

@@ -73,12 +73,12 @@ class SignIn:
 
     # At the provider.
 
-    def begin(self, return_path: str) -> tuple[str, str]:
+    def begin(self, return_path: str, *, choose_account: bool = False) -> tuple[str, str]:
         """Give where to send the browser, and what it must bring back to `finish`, sealed: text for a cookie."""
         provider = self._provider()
         path = local_path(return_path or self.options.base_path + HOME)
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-        url = provider.authorization_url(state=state, nonce=nonce, verifier=verifier)
+        url = provider.authorization_url(state=state, nonce=nonce, verifier=verifier, choose_account=choose_account)
         ends = (self.clock() + PROVIDER_SIGN_IN_LIFE).timestamp()
         kept = {"state": state, "nonce": nonce, "verifier": verifier, "path": path, "ends": ends}
         sealed = self.sealing.seal(_PURPOSE, json.dumps(kept).encode())

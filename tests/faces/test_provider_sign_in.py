@@ -121,6 +121,15 @@ def test_it_is_the_account_that_a_token_of_the_issuer_opens(lobby: Lobby) -> Non
     assert (told["accountId"], told["name"], told["emailVerified"]) == (by_token["id"], "Ada Lovelace", True)
 
 
+def test_who_changes_accounts_is_asked_by_the_provider_which(lobby: Lobby) -> None:
+    page = lobby.page()
+    prompts = []
+    for choose in (False, True):
+        url = page.call("BeginProviderSignIn", {"chooseAccount": choose}).json()["authorizationUrl"]
+        prompts.append(dict(parse_qsl(urlsplit(url).query)).get("prompt"))
+    assert prompts == [None, "select_account"]
+
+
 @pytest.mark.parametrize("secret", ["", "s3cret:/+ä"])
 def test_the_client_is_public_or_shows_its_secret(lobby: Lobby, secret: str) -> None:
     lobby.provider.client_secrets[CLIENT] = "s3cret:/+ä"

@@ -201,7 +201,7 @@ class GetSessionResponse(Message[_GetSessionResponseFields]):
         signed_in: SignedIn | None
         methods: SignInMethods | None
 
-_BeginProviderSignInRequestFields: TypeAlias = Literal["return_path"]
+_BeginProviderSignInRequestFields: TypeAlias = Literal["return_path", "choose_account"]
 
 class BeginProviderSignInRequest(Message[_BeginProviderSignInRequestFields]):
     """
@@ -218,9 +218,15 @@ class BeginProviderSignInRequest(Message[_BeginProviderSignInRequestFields]):
             ```proto
             string return_path = 1;
             ```
+        choose_account:
+            Whether the provider should let the person choose an account, even where it knows one: for whoever changes accounts.
+
+            ```proto
+            bool choose_account = 2;
+            ```
     """
 
-    __slots__ = ("return_path",)
+    __slots__ = ("return_path", "choose_account")
 
     if TYPE_CHECKING:
 
@@ -228,10 +234,12 @@ class BeginProviderSignInRequest(Message[_BeginProviderSignInRequestFields]):
             self,
             *,
             return_path: str = "",
+            choose_account: bool = False,
         ) -> None:
             pass
 
         return_path: str
+        choose_account: bool
 
 _BeginProviderSignInResponseFields: TypeAlias = Literal["authorization_url"]
 
@@ -471,7 +479,7 @@ class SignOutResponse(Message[_SignOutResponseFields]):
 
 
 _DESC = file_desc(
-    b'\n\x1cinvitations/v1/session.proto\x12\x0einvitations.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\xd4\x01\n\x08SignedIn\x12\x1d\n\naccount_id\x18\x01 \x01(\tR\taccountId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n\x05email\x18\x03 \x01(\tR\x05email\x12%\n\x0eemail_verified\x18\x04 \x01(\x08R\remailVerified\x12\x1d\n\navatar_url\x18\x05 \x01(\tR\tavatarUrl\x129\n\nexpires_at\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\texpiresAt"j\n\rSignInMethods\x12\x1a\n\x08provider\x18\x01 \x01(\tR\x08provider\x12\x1d\n\nemail_code\x18\x02 \x01(\x08R\temailCode\x12\x1e\n\x0bcode_in_log\x18\x03 \x01(\x08R\tcodeInLog"\x13\n\x11GetSessionRequest"\x84\x01\n\x12GetSessionResponse\x125\n\tsigned_in\x18\x01 \x01(\x0b2\x18.invitations.v1.SignedInR\x08signedIn\x127\n\x07methods\x18\x02 \x01(\x0b2\x1d.invitations.v1.SignInMethodsR\x07methods"\xb1\x02\n\x1aBeginProviderSignInRequest\x12\x92\x02\n\x0breturn_path\x18\x01 \x01(\tR\nreturnPathB\xf0\x01\xbaH\xec\x01\xba\x01\xe3\x01\n\x0breturn_path\x12emust be empty or a path of this service, like /console: one slash first, no backslash and no fragment\x1amthis == \'\' || (this.startsWith(\'/\') && !this.startsWith(\'//\') && !this.contains(\'\\\\\') && !this.contains(\'#\'))r\x03\x18\x80\x08"J\n\x1bBeginProviderSignInResponse\x12+\n\x11authorization_url\x18\x01 \x01(\tR\x10authorizationUrl"Z\n\x15SendSignInCodeRequest\x12 \n\x05email\x18\x01 \x01(\tR\x05emailB\n\xbaH\x07r\x05\x10\x03\x18\xc0\x02\x12\x1f\n\x06locale\x18\x02 \x01(\tR\x06localeB\x07\xbaH\x04r\x02\x18#"l\n\x16SendSignInCodeResponse\x12\x17\n\x07code_id\x18\x01 \x01(\tR\x06codeId\x129\n\nexpires_at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\texpiresAt"Y\n\x15SignInWithCodeRequest\x12!\n\x07code_id\x18\x01 \x01(\tR\x06codeIdB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x04code\x18\x02 \x01(\tR\x04codeB\t\xbaH\x06r\x04\x10\x01\x18 "O\n\x16SignInWithCodeResponse\x125\n\tsigned_in\x18\x01 \x01(\x0b2\x18.invitations.v1.SignedInR\x08signedIn"0\n\x0eSignOutRequest\x12\x1e\n\neverywhere\x18\x01 \x01(\x08R\neverywhere"\x11\n\x0fSignOutResponse2\xe8\x03\n\x0eSessionService\x12X\n\nGetSession\x12!.invitations.v1.GetSessionRequest\x1a".invitations.v1.GetSessionResponse"\x03\x90\x02\x01\x12n\n\x13BeginProviderSignIn\x12*.invitations.v1.BeginProviderSignInRequest\x1a+.invitations.v1.BeginProviderSignInResponse\x12_\n\x0eSendSignInCode\x12%.invitations.v1.SendSignInCodeRequest\x1a&.invitations.v1.SendSignInCodeResponse\x12_\n\x0eSignInWithCode\x12%.invitations.v1.SignInWithCodeRequest\x1a&.invitations.v1.SignInWithCodeResponse\x12J\n\x07SignOut\x12\x1e.invitations.v1.SignOutRequest\x1a\x1f.invitations.v1.SignOutResponseb\x06proto3',
+    b'\n\x1cinvitations/v1/session.proto\x12\x0einvitations.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\xd4\x01\n\x08SignedIn\x12\x1d\n\naccount_id\x18\x01 \x01(\tR\taccountId\x12\x12\n\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n\x05email\x18\x03 \x01(\tR\x05email\x12%\n\x0eemail_verified\x18\x04 \x01(\x08R\remailVerified\x12\x1d\n\navatar_url\x18\x05 \x01(\tR\tavatarUrl\x129\n\nexpires_at\x18\x06 \x01(\x0b2\x1a.google.protobuf.TimestampR\texpiresAt"j\n\rSignInMethods\x12\x1a\n\x08provider\x18\x01 \x01(\tR\x08provider\x12\x1d\n\nemail_code\x18\x02 \x01(\x08R\temailCode\x12\x1e\n\x0bcode_in_log\x18\x03 \x01(\x08R\tcodeInLog"\x13\n\x11GetSessionRequest"\x84\x01\n\x12GetSessionResponse\x125\n\tsigned_in\x18\x01 \x01(\x0b2\x18.invitations.v1.SignedInR\x08signedIn\x127\n\x07methods\x18\x02 \x01(\x0b2\x1d.invitations.v1.SignInMethodsR\x07methods"\xd8\x02\n\x1aBeginProviderSignInRequest\x12\x92\x02\n\x0breturn_path\x18\x01 \x01(\tR\nreturnPathB\xf0\x01\xbaH\xec\x01\xba\x01\xe3\x01\n\x0breturn_path\x12emust be empty or a path of this service, like /console: one slash first, no backslash and no fragment\x1amthis == \'\' || (this.startsWith(\'/\') && !this.startsWith(\'//\') && !this.contains(\'\\\\\') && !this.contains(\'#\'))r\x03\x18\x80\x08\x12%\n\x0echoose_account\x18\x02 \x01(\x08R\rchooseAccount"J\n\x1bBeginProviderSignInResponse\x12+\n\x11authorization_url\x18\x01 \x01(\tR\x10authorizationUrl"Z\n\x15SendSignInCodeRequest\x12 \n\x05email\x18\x01 \x01(\tR\x05emailB\n\xbaH\x07r\x05\x10\x03\x18\xc0\x02\x12\x1f\n\x06locale\x18\x02 \x01(\tR\x06localeB\x07\xbaH\x04r\x02\x18#"l\n\x16SendSignInCodeResponse\x12\x17\n\x07code_id\x18\x01 \x01(\tR\x06codeId\x129\n\nexpires_at\x18\x02 \x01(\x0b2\x1a.google.protobuf.TimestampR\texpiresAt"Y\n\x15SignInWithCodeRequest\x12!\n\x07code_id\x18\x01 \x01(\tR\x06codeIdB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x04code\x18\x02 \x01(\tR\x04codeB\t\xbaH\x06r\x04\x10\x01\x18 "O\n\x16SignInWithCodeResponse\x125\n\tsigned_in\x18\x01 \x01(\x0b2\x18.invitations.v1.SignedInR\x08signedIn"0\n\x0eSignOutRequest\x12\x1e\n\neverywhere\x18\x01 \x01(\x08R\neverywhere"\x11\n\x0fSignOutResponse2\xe8\x03\n\x0eSessionService\x12X\n\nGetSession\x12!.invitations.v1.GetSessionRequest\x1a".invitations.v1.GetSessionResponse"\x03\x90\x02\x01\x12n\n\x13BeginProviderSignIn\x12*.invitations.v1.BeginProviderSignInRequest\x1a+.invitations.v1.BeginProviderSignInResponse\x12_\n\x0eSendSignInCode\x12%.invitations.v1.SendSignInCodeRequest\x1a&.invitations.v1.SendSignInCodeResponse\x12_\n\x0eSignInWithCode\x12%.invitations.v1.SignInWithCodeRequest\x1a&.invitations.v1.SignInWithCodeResponse\x12J\n\x07SignOut\x12\x1e.invitations.v1.SignOutRequest\x1a\x1f.invitations.v1.SignOutResponseb\x06proto3',
     [
         validate_pb.desc(),
         timestamp_pb.desc(),

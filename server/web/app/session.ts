@@ -67,9 +67,9 @@ export function useSession(): Session {
 export const urlOf = (path: string): string => new URL(`.${path}`, ROOT).href;
 
 /** Gives the address of the page that signs in and comes back to where the person is. */
-export function signInUrl(): string {
+export function signInUrl(more: Record<string, string> = {}): string {
   const here = location.pathname.slice(ROOT.pathname.length - 1) + location.search;
-  return urlOf(`/sign-in?${new URLSearchParams({ return: here })}`);
+  return urlOf(`/sign-in?${new URLSearchParams({ return: here, ...more })}`);
 }
 
 /** Signs out and loads the page anew, as nobody. */
@@ -81,5 +81,5 @@ export async function signOut(): Promise<void> {
 /** Signs out and goes to sign in as somebody else, to come back to where the person is. */
 export async function changeAccount(): Promise<void> {
   await sessions.signOut({});
-  location.assign(signInUrl());
+  location.assign(signInUrl({ account: "another" }));
 }

@@ -29,6 +29,9 @@ function returnPath(): string {
 
 const RETURN = returnPath();
 
+/** Whether the person has just left an account to use another, which the provider should then ask for. */
+const ANOTHER = query.get("account") === "another";
+
 /** A code that was sent, kept for the tab: a telephone may drop the page while its owner reads the mail. */
 interface Sent {
   codeId: string;
@@ -165,7 +168,7 @@ function CameBack() {
 
 function Provider({ name }: { name: string }) {
   const begin = useAction(async () => {
-    const { authorizationUrl } = await sessions.beginProviderSignIn({ returnPath: RETURN });
+    const { authorizationUrl } = await sessions.beginProviderSignIn({ returnPath: RETURN, chooseAccount: ANOTHER });
     location.assign(authorizationUrl);
   });
   return (

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cinvitations/v1/session.proto\x12\x0einvitations.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x01\n\x08SignedIn\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x16\n\x0e\x65mail_verified\x18\x04 \x01(\x08\x12\x12\n\navatar_url\x18\x05 \x01(\t\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\rSignInMethods\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x12\n\nemail_code\x18\x02 \x01(\x08\x12\x13\n\x0b\x63ode_in_log\x18\x03 \x01(\x08\"\x13\n\x11GetSessionRequest\"q\n\x12GetSessionResponse\x12+\n\tsigned_in\x18\x01 \x01(\x0b\x32\x18.invitations.v1.SignedIn\x12.\n\x07methods\x18\x02 \x01(\x0b\x32\x1d.invitations.v1.SignInMethods\"\xa5\x02\n\x1a\x42\x65ginProviderSignInRequest\x12\x86\x02\n\x0breturn_path\x18\x01 \x01(\tB\xf0\x01\xbaH\xec\x01r\x03\x18\x80\x08\xba\x01\xe3\x01\n\x0breturn_path\x12\x65must be empty or a path of this service, like /console: one slash first, no backslash and no fragment\x1amthis == \'\' || (this.startsWith(\'/\') && !this.startsWith(\'//\') && !this.contains(\'\\\\\') && !this.contains(\'#\'))\"8\n\x1b\x42\x65ginProviderSignInResponse\x12\x19\n\x11\x61uthorization_url\x18\x01 \x01(\t\"K\n\x15SendSignInCodeRequest\x12\x19\n\x05\x65mail\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x03\x18\xc0\x02\x12\x17\n\x06locale\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18#\"Y\n\x16SendSignInCodeResponse\x12\x0f\n\x07\x63ode_id\x18\x01 \x01(\t\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\x15SignInWithCodeRequest\x12\x19\n\x07\x63ode_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x17\n\x04\x63ode\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 \"E\n\x16SignInWithCodeResponse\x12+\n\tsigned_in\x18\x01 \x01(\x0b\x32\x18.invitations.v1.SignedIn\"$\n\x0eSignOutRequest\x12\x12\n\neverywhere\x18\x01 \x01(\x08\"\x11\n\x0fSignOutResponse2\xe8\x03\n\x0eSessionService\x12X\n\nGetSession\x12!.invitations.v1.GetSessionRequest\x1a\".invitations.v1.GetSessionResponse\"\x03\x90\x02\x01\x12n\n\x13\x42\x65ginProviderSignIn\x12*.invitations.v1.BeginProviderSignInRequest\x1a+.invitations.v1.BeginProviderSignInResponse\x12_\n\x0eSendSignInCode\x12%.invitations.v1.SendSignInCodeRequest\x1a&.invitations.v1.SendSignInCodeResponse\x12_\n\x0eSignInWithCode\x12%.invitations.v1.SignInWithCodeRequest\x1a&.invitations.v1.SignInWithCodeResponse\x12J\n\x07SignOut\x12\x1e.invitations.v1.SignOutRequest\x1a\x1f.invitations.v1.SignOutResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cinvitations/v1/session.proto\x12\x0einvitations.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x01\n\x08SignedIn\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x16\n\x0e\x65mail_verified\x18\x04 \x01(\x08\x12\x12\n\navatar_url\x18\x05 \x01(\t\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\rSignInMethods\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x12\n\nemail_code\x18\x02 \x01(\x08\x12\x13\n\x0b\x63ode_in_log\x18\x03 \x01(\x08\"\x13\n\x11GetSessionRequest\"q\n\x12GetSessionResponse\x12+\n\tsigned_in\x18\x01 \x01(\x0b\x32\x18.invitations.v1.SignedIn\x12.\n\x07methods\x18\x02 \x01(\x0b\x32\x1d.invitations.v1.SignInMethods\"\xbd\x02\n\x1a\x42\x65ginProviderSignInRequest\x12\x86\x02\n\x0breturn_path\x18\x01 \x01(\tB\xf0\x01\xbaH\xec\x01r\x03\x18\x80\x08\xba\x01\xe3\x01\n\x0breturn_path\x12\x65must be empty or a path of this service, like /console: one slash first, no backslash and no fragment\x1amthis == \'\' || (this.startsWith(\'/\') && !this.startsWith(\'//\') && !this.contains(\'\\\\\') && !this.contains(\'#\'))\x12\x16\n\x0e\x63hoose_account\x18\x02 \x01(\x08\"8\n\x1b\x42\x65ginProviderSignInResponse\x12\x19\n\x11\x61uthorization_url\x18\x01 \x01(\t\"K\n\x15SendSignInCodeRequest\x12\x19\n\x05\x65mail\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x03\x18\xc0\x02\x12\x17\n\x06locale\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18#\"Y\n\x16SendSignInCodeResponse\x12\x0f\n\x07\x63ode_id\x18\x01 \x01(\t\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\x15SignInWithCodeRequest\x12\x19\n\x07\x63ode_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x17\n\x04\x63ode\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 \"E\n\x16SignInWithCodeResponse\x12+\n\tsigned_in\x18\x01 \x01(\x0b\x32\x18.invitations.v1.SignedIn\"$\n\x0eSignOutRequest\x12\x12\n\neverywhere\x18\x01 \x01(\x08\"\x11\n\x0fSignOutResponse2\xe8\x03\n\x0eSessionService\x12X\n\nGetSession\x12!.invitations.v1.GetSessionRequest\x1a\".invitations.v1.GetSessionResponse\"\x03\x90\x02\x01\x12n\n\x13\x42\x65ginProviderSignIn\x12*.invitations.v1.BeginProviderSignInRequest\x1a+.invitations.v1.BeginProviderSignInResponse\x12_\n\x0eSendSignInCode\x12%.invitations.v1.SendSignInCodeRequest\x1a&.invitations.v1.SendSignInCodeResponse\x12_\n\x0eSignInWithCode\x12%.invitations.v1.SignInWithCodeRequest\x1a&.invitations.v1.SignInWithCodeResponse\x12J\n\x07SignOut\x12\x1e.invitations.v1.SignOutRequest\x1a\x1f.invitations.v1.SignOutResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,21 +54,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSESSIONRESPONSE']._serialized_start=361
   _globals['_GETSESSIONRESPONSE']._serialized_end=474
   _globals['_BEGINPROVIDERSIGNINREQUEST']._serialized_start=477
-  _globals['_BEGINPROVIDERSIGNINREQUEST']._serialized_end=770
-  _globals['_BEGINPROVIDERSIGNINRESPONSE']._serialized_start=772
-  _globals['_BEGINPROVIDERSIGNINRESPONSE']._serialized_end=828
-  _globals['_SENDSIGNINCODEREQUEST']._serialized_start=830
-  _globals['_SENDSIGNINCODEREQUEST']._serialized_end=905
-  _globals['_SENDSIGNINCODERESPONSE']._serialized_start=907
-  _globals['_SENDSIGNINCODERESPONSE']._serialized_end=996
-  _globals['_SIGNINWITHCODEREQUEST']._serialized_start=998
-  _globals['_SIGNINWITHCODEREQUEST']._serialized_end=1073
-  _globals['_SIGNINWITHCODERESPONSE']._serialized_start=1075
-  _globals['_SIGNINWITHCODERESPONSE']._serialized_end=1144
-  _globals['_SIGNOUTREQUEST']._serialized_start=1146
-  _globals['_SIGNOUTREQUEST']._serialized_end=1182
-  _globals['_SIGNOUTRESPONSE']._serialized_start=1184
-  _globals['_SIGNOUTRESPONSE']._serialized_end=1201
-  _globals['_SESSIONSERVICE']._serialized_start=1204
-  _globals['_SESSIONSERVICE']._serialized_end=1692
+  _globals['_BEGINPROVIDERSIGNINREQUEST']._serialized_end=794
+  _globals['_BEGINPROVIDERSIGNINRESPONSE']._serialized_start=796
+  _globals['_BEGINPROVIDERSIGNINRESPONSE']._serialized_end=852
+  _globals['_SENDSIGNINCODEREQUEST']._serialized_start=854
+  _globals['_SENDSIGNINCODEREQUEST']._serialized_end=929
+  _globals['_SENDSIGNINCODERESPONSE']._serialized_start=931
+  _globals['_SENDSIGNINCODERESPONSE']._serialized_end=1020
+  _globals['_SIGNINWITHCODEREQUEST']._serialized_start=1022
+  _globals['_SIGNINWITHCODEREQUEST']._serialized_end=1097
+  _globals['_SIGNINWITHCODERESPONSE']._serialized_start=1099
+  _globals['_SIGNINWITHCODERESPONSE']._serialized_end=1168
+  _globals['_SIGNOUTREQUEST']._serialized_start=1170
+  _globals['_SIGNOUTREQUEST']._serialized_end=1206
+  _globals['_SIGNOUTRESPONSE']._serialized_start=1208
+  _globals['_SIGNOUTRESPONSE']._serialized_end=1225
+  _globals['_SESSIONSERVICE']._serialized_start=1228
+  _globals['_SESSIONSERVICE']._serialized_end=1716
 # @@protoc_insertion_point(module_scope)

@@ -48,10 +48,12 @@ class GetSessionResponse(_message.Message):
     def __init__(self, signed_in: _Optional[_Union[SignedIn, _Mapping]] = ..., methods: _Optional[_Union[SignInMethods, _Mapping]] = ...) -> None: ...
 
 class BeginProviderSignInRequest(_message.Message):
-    __slots__ = ("return_path",)
+    __slots__ = ("return_path", "choose_account")
     RETURN_PATH_FIELD_NUMBER: _ClassVar[int]
+    CHOOSE_ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     return_path: str
-    def __init__(self, return_path: _Optional[str] = ...) -> None: ...
+    choose_account: bool
+    def __init__(self, return_path: _Optional[str] = ..., choose_account: _Optional[bool] = ...) -> None: ...
 
 class BeginProviderSignInResponse(_message.Message):
     __slots__ = ("authorization_url",)
