@@ -64,8 +64,17 @@ check: install ## lint, types, layers, contract and generated code
 	$(PY) tools/generate.py --check
 
 .PHONY: test
-test: install ## every test, in parallel
-	pytest -n auto --dist loadscope
+test: install ## every test that doesn't take long, in parallel
+	pytest -n auto --dist loadscope -m "not faults"
+
+.PHONY: test-faults
+test-faults: install ## servers under faults for some minutes: histories, mutants, and what else is marked so
+	pytest -n 2 --dist load -m faults
+
+HOURS ?= 1
+.PHONY: soak
+soak: install ## the same histories with fresh seeds for HOURS=1
+	$(PY) -m tests.faults.nemesis --hours $(HOURS)
 
 .PHONY: photographs
 photographs: install ## take pictures of every page into dist/photographs, and those in docs/images anew

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,6 +47,7 @@ class RunningServer:
         *options: str,
         environ: dict[str, str] | None = None,
         prefix: tuple[str, ...] = (),
+        program: Sequence[str | Path] = (PROGRAM,),
     ) -> None:
         self.database_url = database_url
         self._environ = environ or {}
@@ -56,7 +57,7 @@ class RunningServer:
         self.process = subprocess.Popen(
             [
                 *prefix,
-                PROGRAM,
+                *program,
                 "serve",
                 "--port",
                 "0",

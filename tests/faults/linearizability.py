@@ -169,24 +169,30 @@ def search(specification: Specification, start: State, calls: Sequence[Call], *,
 
 
 def smallest_without_order(
-    specification: Specification, start: State, calls: Sequence[Call], *, budget: int = 2_000
+    specification: Specification, start: State, calls: Sequence[Call], *, budget: int = 600_000
 ) -> tuple[Call, ...]:
     """Give a history that has no order, as small as can be, from one that has none.
 
     It only ever forgets: what came later, what a read told, how a call that changes something was answered. What is
-    left without an order is therefore as wrong as the whole. `budget` is for each of the searches that this takes.
+    left without an order is therefore as wrong as the whole. When `budget` is used up it stays as it is.
     """
+    left = budget
 
     def is_wrong(some: Sequence[Call]) -> bool:
+        nonlocal left
+        allowed = min(left, 20_000)
         try:
-            return search(specification, start, some, budget=budget).order is None
+            found = search(specification, start, some, budget=allowed)
         except UndecidedError:
+            left -= allowed
             return False
+        left -= found.steps
+        return found.order is None
 
     calls = _shortest_beginning(calls, is_wrong)
     calls = _without(calls, is_wrong)
     try:
-        tried = search(specification, start, calls, budget=budget).tried
+        tried = search(specification, start, calls, budget=20_000).tried
     except UndecidedError:
         return tuple(calls)
     return tuple(call for call in calls if not call.in_doubt or call.number in tried)

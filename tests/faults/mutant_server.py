@@ -1,0 +1,345 @@
+"""The real server with one safeguard taken out, each a mistake that is easily made. The checker must catch every one.
+
+`python -m tests.faults.mutant_server NAME serve …` is the command line with a mutant inside. What the server mounts
+comes from here then: the mutant named in the environment is put in place before the parts are joined.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from pyvoy import Mount
+
+from server import serve
+from server.domain.errors import INVITATION_PENDING, INVITE_NOT_FOUND, LAST_ADMIN, ServiceError
+from server.domain.invitation import Invitation, InvitationStatus
+from server.domain.invite_link import InviteLink, lookup_hash
+from server.domain.organization import Member, Role
+from server.service import authentication, organizations
+from server.service.call import Call, writing
+from server.service.idempotency import Idempotency
+from server.service.invitations import Invitations, Invited
+from server.service.organizations import Organizations, admit
+from server.store.sql import SqlTransaction
+from server.store.sql_invitations import _parameters
+from server.store.sqlite import SqliteStore
+
+
+def pause() -> None:
+    """Let time pass between a look and what is done on it, in which others get in: what load does to real servers."""
+    time.sleep(random.choice((0.02, 0.1, 0.3)))
+
+
+Mutant = Callable[[], None]
+MUTANTS: dict[str, Mutant] = {}
+
+
+def mutant(put: Mutant) -> Mutant:
+    """Register what puts a mutant in place, by its name."""
+    MUTANTS[put.__name__] = put
+    return put
+
+
+def _patched(owner: Any, name: str, value: Any) -> None:
+    setattr(owner, name, value)
+
+
+@mutant
+def link_looked_up_before_the_transaction() -> None:
+    def join(self: Organizations, call: Call, invite_id: str) -> Member:
+        with self._store.snapshot() as tx:
+            found = tx.organization_by_invite(lookup_hash(invite_id))
+        if found is None:
+            raise ServiceError(INVITE_NOT_FOUND)
+        pause()
+        with writing(self._store, call) as tx:
+            return admit(tx, found, call.caller.account, Role.MEMBER, ids=self._ids, clock=self._clock)
+
+    _patched(Organizations, "join_by_invite", join)
+
+
+@mutant
+def links_without_a_primary_key() -> None:
+    made = SqliteStore.__init__
+
+    def init(self: SqliteStore, *arguments: Any) -> None:
+        made(self, *arguments)
+        with self._writing(None) as execute:
+            if execute("SELECT type FROM sqlite_master WHERE name = 'invite_links'", {}).fetchone()[0] == "table":
+                execute("CREATE TABLE links_without_key AS SELECT * FROM invite_links", {})
+                execute("DROP TABLE invite_links", {})
+                execute("CREATE VIEW invite_links AS SELECT * FROM links_without_key", {})
+
+    def put(self: SqlTransaction, link: InviteLink) -> None:
+        self._write(
+            "INSERT INTO links_without_key VALUES (:organization_id, :id, :key_id, :lookup_hash, :created_by, 0)",
+            organization_id=link.organization_id,
+            id=link.id,
+            key_id=link.key_id,
+            lookup_hash=link.lookup_hash,
+            created_by=link.created_by,
+        )
+
+    _patched(SqliteStore, "__init__", init)
+    _patched(SqlTransaction, "put_invite_link", put)
+
+
+@mutant
+def link_hash_not_replaced() -> None:
+    put_link = SqlTransaction.put_invite_link
+
+    def put(self: SqlTransaction, link: InviteLink) -> None:
+        before = self.invite_link(link.organization_id)
+        put_link(self, link if before is None else replace(link, lookup_hash=before.lookup_hash))
+
+    _patched(SqlTransaction, "put_invite_link", put)
+
+
+@mutant
+def admins_counted_before_the_transaction() -> None:
+    leave, set_role = Organizations.leave, Organizations.set_role
+
+    def counted(self: Organizations, user_id: str) -> None:
+        with self._store.snapshot() as tx:
+            member = tx.member_by_user_id(user_id)
+            if member and member.is_admin and not tx.has_other_admin(member.organization_id, user_id):
+                raise ServiceError(LAST_ADMIN)
+        pause()
+
+    def go(self: Organizations, call: Call, user_id: str) -> None:
+        counted(self, user_id)
+        leave(self, call, user_id)
+
+    def step(self: Organizations, call: Call, organization_id: str, user_id: str, role: Role) -> None:
+        if role is not Role.ADMIN:
+            counted(self, user_id)
+        set_role(self, call, organization_id, user_id, role)
+
+    _patched(organizations, "keep_an_admin", lambda *_: None)
+    _patched(Organizations, "leave", go)
+    _patched(Organizations, "set_role", step)
+
+
+@mutant
+def revoked_tokens_remembered_for_long() -> None:
+    _patched(authentication, "REMEMBERED_SECONDS", 60.0)
+
+
+@mutant
+def pending_looked_for_before_and_no_unique_index() -> None:
+    made, invite = SqliteStore.__init__, Invitations._invite
+
+    def init(self: SqliteStore, *arguments: Any) -> None:
+        made(self, *arguments)
+        with self._writing(None) as execute:
+            execute("DROP INDEX IF EXISTS invitations_pending", {})
+
+    def add(self: SqlTransaction, invitation: Invitation) -> bool:
+        row = _parameters(invitation)
+        self._write(f"INSERT INTO invitations ({', '.join(row)}) VALUES ({', '.join(f':{p}' for p in row)})", **row)
+        return True
+
+    def create(self: Invitations, call: Call, organization_id: str, new: Any) -> Invited:
+        with self._store.snapshot() as tx:
+            pending = tx.pending_invitation(organization_id, new.email.lower())
+        if pending is not None:
+            raise ServiceError(INVITATION_PENDING, {"email": new.email})
+        pause()
+        with writing(self._store, call) as tx:
+            tx.pending_invitation = lambda *_: None  # type: ignore[method-assign]
+            return invite(self, tx, call, organization_id, new)
+
+    _patched(SqliteStore, "__init__", init)
+    _patched(SqlTransaction, "add_invitation", add)
+    _patched(Invitations, "create", create)
+
+
+@mutant
+def accepted_without_marking_it() -> None:
+    """Lets a person in and leaves the invitation for the next."""
+
+    def accept(self: Invitations, tx: Any, found: Invitation, account: Any) -> Any:
+        found.require_pending(self._clock())
+        return self._views(tx, [found])[0], self._grant(tx, found, account)
+
+    _patched(Invitations, "_accept", accept)
+
+
+@mutant
+def expiry_not_looked_at() -> None:
+    _patched(Invitation, "status_at", lambda self, _now: self.stored_status)
+
+
+@mutant
+def answered_before_the_commit() -> None:
+    """Answers what it wrote, and then it isn't kept now and then."""
+    transaction = SqliteStore.transaction
+    turn = iter(range(10**9))
+
+    @contextmanager
+    def unsure(self: SqliteStore, deadline: float | None = None) -> Iterator[Any]:
+        with suppress(_LostError), transaction(self, deadline) as tx:
+            yield tx
+            if next(turn) % 40 == 39:
+                raise _LostError
+
+    _patched(SqliteStore, "transaction", unsure)
+
+
+class _LostError(Exception):
+    pass
+
+
+@mutant
+def nothing_rolled_back() -> None:
+    """Keeps what was written before a refusal: no savepoint around a turn."""
+    transaction = SqliteStore.transaction
+
+    @contextmanager
+    def kept(self: SqliteStore, deadline: float | None = None) -> Iterator[Any]:
+        refusal = None
+        with transaction(self, deadline) as tx:
+            try:
+                yield tx
+            except ServiceError as error:
+                refusal = error
+        if refusal is not None:
+            raise refusal
+
+    def last_admin_too_late(tx: Any, member: Member, *, clock: Any) -> None:
+        tx.put_member(replace(member, status=organizations.MemberStatus.LEFT, role=Role.MEMBER))
+        if member.is_admin and not tx.has_other_admin(member.organization_id, member.user_id):
+            raise ServiceError(LAST_ADMIN)
+
+    _patched(SqliteStore, "transaction", kept)
+    _patched(organizations, "end_membership", last_admin_too_late)
+
+
+@mutant
+def idempotency_outside_of_the_transaction() -> None:
+    """Does the work, and keeps its answer for whoever asks later: who asks at once has it done again."""
+
+    answers: dict[str, bytes] = {}
+
+    def once(self: Idempotency, _call: Call, key: str, _what: str, _request: bytes, work: Callable[[], bytes]) -> bytes:
+        if key not in answers:
+            answer = work()
+            # Whoever asks at the other process, or before the answer is kept, has it done once more.
+            threading.Timer(0.05, lambda: answers.__setitem__(key, answer)).start()
+            return answer
+        return answers[key]
+
+    _patched(Idempotency, "once", once)
+
+
+@mutant
+def resend_keeps_the_old_token() -> None:
+    renew = Invitations._renew
+
+    def kept(self: Invitations, tx: Any, found: Invitation, *arguments: Any, **options: Any) -> Invited:
+        renewed = renew(self, tx, found, *arguments, **options)
+        # The new one is made and shown, and the row keeps what opened it.
+        now = tx.invitation(found.id)
+        tx.update_invitation(replace(now, token_hash=found.token_hash), now.stored_status)
+        return renewed
+
+    _patched(Invitations, "_renew", kept)
+
+
+@mutant
+def token_is_good_for_any_generation() -> None:
+    """Finds an invitation by its token and doesn't look whether another has taken its place meanwhile."""
+    lock = Invitations._lock
+
+    def locked(tx: Any, found: Invitation, token: str = "") -> Invitation:
+        return lock(tx, found)
+
+    _patched(Invitations, "_lock", staticmethod(locked))
+    presented = Invitations._presented
+
+    def slowly(self: Invitations, tx: Any, call: Call, token: str, invitation_id: str) -> Invitation:
+        found = presented(self, tx, call, token, invitation_id)
+        pause()
+        return found
+
+    def accept(self: Invitations, call: Call, *, token: str = "", invitation_id: str = "") -> Any:
+        account = call.require_account_token().account
+        with self._store.snapshot() as tx:
+            found = slowly(self, tx, call, token, invitation_id)
+        with writing(self._store, call) as tx:
+            return self._accept(tx, self._lock(tx, found, token), account)
+
+    _patched(Invitations, "accept", accept)
+
+
+@mutant
+def replaced_invitations_stay_pending() -> None:
+    """Makes another invitation of an address and leaves the one before as good as it was."""
+    made, move = SqliteStore.__init__, Invitations._move
+
+    def init(self: SqliteStore, *arguments: Any) -> None:
+        made(self, *arguments)
+        with self._writing(None) as execute:
+            execute("DROP INDEX IF EXISTS invitations_pending", {})
+
+    def add(self: SqlTransaction, invitation: Invitation) -> bool:
+        row = _parameters(invitation)
+        self._write(f"INSERT INTO invitations ({', '.join(row)}) VALUES ({', '.join(f':{p}' for p in row)})", **row)
+        return True
+
+    def moved(self: Invitations, tx: Any, found: Invitation, **changes: Any) -> Invitation:
+        if changes.get("stored_status") is InvitationStatus.REVOKED and sys._getframe(1).f_code.co_name == "_invite":
+            return found
+        return move(self, tx, found, **changes)
+
+    _patched(SqliteStore, "__init__", init)
+    _patched(SqlTransaction, "add_invitation", add)
+    _patched(Invitations, "_move", moved)
+
+
+@mutant
+def members_outlive_their_organization() -> None:
+    def delete(self: SqlTransaction, organization_id: str) -> None:
+        self._write("DELETE FROM invite_links WHERE organization_id = :id", id=organization_id)
+        self._write("DELETE FROM invitations WHERE organization_id = :id", id=organization_id)
+
+    _patched(SqlTransaction, "delete_organization", delete)
+
+
+ENVIRONMENT = "MUTANT_FOR_TESTS"
+
+if os.environ.get(ENVIRONMENT) and __name__ != "__main__":
+    MUTANTS[os.environ[ENVIRONMENT]]()
+    from server import mounts
+
+    wsgi, reflection, reflection_alpha = mounts.wsgi, mounts.reflection, mounts.reflection_alpha
+
+
+def main() -> None:
+    """Run the command line; the server's own process mounts this module."""
+    from server.cli import main as cli
+
+    os.environ[ENVIRONMENT] = sys.argv.pop(1)
+    here = [
+        Mount(f"tests.faults.mutant_server:{name}", path, interface)
+        for name, path, interface in (
+            ("reflection", "/grpc.reflection.v1.ServerReflection", "asgi"),
+            ("reflection_alpha", "/grpc.reflection.v1alpha.ServerReflection", "asgi"),
+            ("wsgi", "/", "wsgi"),
+        )
+    ]
+    _patched(serve, "Server", partial(serve.Server, mounts=here))
+    cli()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,336 @@
+"""What goes wrong while clients call: servers are killed and stopped, connections cut, the disk full, databases lost.
+
+What comes when follows from a seed.
+
+`python -m tests.faults.nemesis --store sqlite --seed 7` does one run; `make soak` one after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from server.domain.secrets import SecretKeys
+from server.main import Service, build_service, open_store
+from server.settings import Settings
+from tests.faults.histories import at_once
+from tests.faults.recording import Crowd, Verdict, gather, judged
+from tests.postgres.cluster import Cluster, free_port
+from tests.postgres.proxy import Cut, Proxy, When
+from tests.running import RunningServer, wait_until
+
+CLIENTS = 12
+KEY = "a key for tests of thirty-two bytes"
+SEATS = 3
+"""How many of the five people an organization has room for."""
+
+ENVIRON = {"SECRET_KEY": KEY, "LIMITS": "off", "MAX_MEMBERS": str(SEATS)}
+DISK_BYTES = 48 * 1024 * 1024
+FIRST_REST_SECONDS = 0.8
+
+
+def family(pid: int) -> list[int]:
+    """Give a process and all that it has started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(one for child in children for one in family(int(child)))]
+
+
+Start = Callable[[int], RunningServer]
+"""Starts a server on a port."""
+
+
+class Victim:
+    """A server at one address, which is started again when it was killed."""
+
+    def __init__(self, start: Start) -> None:
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self._start = start
+        self._server = start(self.port)
+        self.log = ""
+
+    def _signal(self, number: int) -> None:
+        with suppress(FileNotFoundError):
+            for pid in family(self._server.process.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+    def kill(self) -> None:
+        """End it without a word, all of its processes, and start it again."""
+        self.end()
+        self._server = self._start(self.port)
+
+    def kill_worker(self) -> None:
+        """End one of its processes; the others end by themselves, and it is started again."""
+        os.kill(family(self._server.process.pid)[-1], signal.SIGKILL)
+        self._server.process.wait(30)
+        self._server.stop()
+        self.log += self._server.log
+        self._server = self._start(self.port)
+
+    def pause(self, seconds: float) -> None:
+        """Let it stand still for a while."""
+        self._signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        self._signal(signal.SIGCONT)
+
+    def end(self) -> None:
+        self._signal(signal.SIGSTOP)
+        self._signal(signal.SIGKILL)
+        self._server.stop(signal.SIGKILL)
+        self.log += self._server.log
+
+    def stop(self) -> None:
+        self._server.stop()
+        self.log += self._server.log
+
+
+@dataclass
+class Field:
+    """Servers on a store, and what can be done to them."""
+
+    victims: list[Victim]
+    service: Callable[[], Service]
+    """Opens the use cases beside the servers, on the database as it is then."""
+    faults: Mapping[str, Callable[[random.Random, Crowd], None]]
+    at_the_end: Callable[[], None] = lambda: None
+    """What is done once, when two thirds of the time are over."""
+
+
+def _of_servers(victims: list[Victim]) -> dict[str, Callable[[random.Random, Crowd], None]]:
+    return {
+        "kill a server": lambda dice, _: dice.choice(victims).kill(),
+        "kill a worker process": lambda dice, _: dice.choice(victims).kill_worker(),
+        "stop a server for a while": lambda dice, _: dice.choice(victims).pause(dice.uniform(0.1, 1.0)),
+        "cut clients' connections": lambda _, crowd: crowd.cut_all(),
+        "have clients in a hurry": _hurry,
+    }
+
+
+def _hurry(dice: random.Random, crowd: Crowd) -> None:
+    """Let many clients hang up or set deadlines that are too short."""
+    calm, crowd.doubtful = crowd.doubtful, 0.5
+    time.sleep(dice.uniform(0.2, 0.8))
+    crowd.doubtful = calm
+
+
+def _start(url: str) -> Start:
+    def start(port: int) -> RunningServer:
+        options = ("--log-level", "error", "--port", str(port))
+        return RunningServer(url, *options, environ=ENVIRON)
+
+    return start
+
+
+def open_service(url: str) -> Service:
+    settings = Settings(database_url=url, secret_key=KEY)
+    return build_service(open_store(settings), SecretKeys(settings.secret_keys()))
+
+
+@contextmanager
+def small_disk() -> Iterator[Path]:
+    """Mount a file system of little room, as root can; elsewhere give a directory, whose disk is never full."""
+    with tempfile.TemporaryDirectory(prefix="organization-service-") as directory:
+        options = ["-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", directory]
+        mounted = subprocess.run(["mount", *options], capture_output=True, check=False).returncode == 0
+        try:
+            yield Path(directory)
+        finally:
+            if mounted:
+                subprocess.run(["umount", "-l", directory], check=True)
+
+
+def _fill(directory: Path) -> Callable[[random.Random, Crowd], None]:
+    def fill(dice: random.Random, _: Crowd) -> None:
+        ballast = directory / "ballast"
+        with ballast.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(64 * 1024))
+        time.sleep(dice.uniform(0.2, 0.8))
+        ballast.unlink()
+
+    return fill
+
+
+@contextmanager
+def on_sqlite() -> Iterator[Field]:
+    """Two servers on one file, on a disk that can be filled."""
+    with small_disk() as directory, ExitStack() as stack:
+        url = f"sqlite:///{directory / 'organizations.db'}"
+        victims = _victims(stack, _start(url))
+        faults = _of_servers(victims)
+        if os.path.ismount(directory):
+            faults["fill the disk"] = _fill(directory)
+        yield Field(victims, lambda: open_service(url), faults)
+
+
+def _victims(stack: ExitStack, start: Start) -> list[Victim]:
+    victims = []
+    for _ in range(2):
+        victims.append(Victim(start))
+        stack.callback(victims[-1].stop)
+    return victims
+
+
+@contextmanager
+def on_postgres() -> Iterator[Field]:
+    """Two servers that reach a primary, and its synchronous standby, through proxies that cut."""
+    with Cluster() as primary, ExitStack() as stack:
+        primary.create_database("service")
+        standby = stack.enter_context(primary.standby("second"))
+        primary.require_standby("second")
+        proxies = [stack.enter_context(Proxy(cluster.port)) for cluster in (primary, standby)]
+        hosts = ",".join(f"127.0.0.1:{proxy.port}" for proxy in proxies)
+        victims = _victims(stack, _start(f"postgresql://postgres@{hosts}/service?target_session_attrs=read-write"))
+        lead = [primary]
+
+        def crash(_: random.Random, _crowd: Crowd) -> None:
+            processes = lead[0].processes()
+            lead[0].kill()
+            # Its memory is shared until the last of them has gone.
+            wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes))
+            lead[0].start()
+
+        def freeze(dice: random.Random, _: Crowd) -> None:
+            lead[0].freeze()
+            time.sleep(dice.uniform(0.2, 1.5))
+            lead[0].thaw()
+
+        def cut_transactions(dice: random.Random, _: Crowd) -> None:
+            for proxy in proxies:
+                proxy.cut(*(Cut(dice.choice((-1, -1, 1, 2, 3, 5)), dice.choice(list(When))) for _ in range(6)))
+
+        def fail_over() -> None:
+            primary.kill()
+            time.sleep(0.5)
+            standby.promote()
+            lead[0] = standby
+
+        yield Field(
+            victims,
+            lambda: open_service(lead[0].url("service")),
+            _of_servers(victims)
+            | {
+                "kill the database": crash,
+                "stop the database for a while": freeze,
+                "cut connections to the database": lambda *_: [proxy.cut_all() for proxy in proxies] and None,
+                "cut transactions half done": cut_transactions,
+            },
+            fail_over,
+        )
+
+
+FIELDS: Mapping[str, Callable[[], Any]] = {"sqlite": on_sqlite, "postgres": on_postgres}
+
+
+@dataclass
+class Campaign:
+    """A run: what was done to the servers, what clients saw, and whether there is an order in it."""
+
+    store: str
+    seed: int
+    seconds: float
+    faults: Counter[str] = field(default_factory=Counter)
+    clients: Counter[str] = field(default_factory=Counter)
+    verdict: Verdict = field(default_factory=Verdict)
+
+    @property
+    def command(self) -> str:
+        return f"python -m tests.faults.nemesis --store {self.store} --seed {self.seed} --seconds {self.seconds:g}"
+
+    def __str__(self) -> str:
+        faults = ", ".join(f"{what} {count}" for what, count in sorted(self.faults.items()))
+        clients = ", ".join(f"{count} {what}" for what, count in sorted(self.clients.items()))
+        return f"histories on {self.store}, seed {self.seed}: {self.verdict}; requests: {clients}; faults: {faults}"
+
+
+def campaign(store: str, seed: int, *, seconds: float, places: int = 400) -> Campaign:
+    """Let clients call two servers while things go wrong for a time; judge what they were answered."""
+    run = Campaign(store, seed, seconds)
+    with FIELDS[store]() as arena:
+        service = arena.service()
+        with closing(service.store):
+            crowd = gather(service, [victim.address for victim in arena.victims], places=places, seed=seed)
+
+        def go_wrong() -> None:
+            try:
+                _go_wrong(arena, crowd, run)
+            finally:
+                crowd.ended.set()
+
+        at_once([*(partial(crowd.run_client, number) for number in range(CLIENTS)), go_wrong])
+        crowd.ended.clear()
+        crowd.doubtful = 1e-9
+        crowd.settle()
+        run.clients = crowd.counts
+        run.verdict = judged(crowd.places, SEATS)
+    return run
+
+
+def _go_wrong(arena: Field, crowd: Crowd, run: Campaign) -> None:
+    """Do one thing after the other, chosen by the seed, with rests in which things go well."""
+    dice = random.Random(run.seed)
+    until = time.monotonic() + run.seconds
+    last_act = until - run.seconds / 3
+    acted = False
+    # Every kind comes once before any comes again.
+    waiting: list[str] = []
+    time.sleep(FIRST_REST_SECONDS)
+    while time.monotonic() < until:
+        if not acted and time.monotonic() > last_act:
+            acted = True
+            arena.at_the_end()
+            if run.store == "postgres":
+                run.faults["fail over"] += 1
+        waiting = waiting or dice.sample(sorted(arena.faults), len(arena.faults))
+        what = waiting.pop()
+        arena.faults[what](dice, crowd)
+        run.faults[what] += 1
+        time.sleep(dice.uniform(0.1, 0.9))
+
+
+def main() -> int:
+    """Do runs for a time, each with a fresh seed; print what each found, and the sum."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--store", choices=[*FIELDS, "both"], default="both")
+    parser.add_argument("--seed", type=int, help="of the first run; a fresh one when not given")
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long each run goes wrong")
+    parser.add_argument(
+        "--hours", type=float, default=0.0, help="how long to do runs; one of each store when not given"
+    )
+    given = parser.parse_args()
+    seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
+    stores = list(FIELDS) if given.store == "both" else [given.store]
+    until = time.monotonic() + given.hours * 3600
+    total, faults, wrong = Verdict(), Counter[str](), 0
+    while True:
+        for store in stores:
+            run = campaign(store, seed, seconds=given.seconds)
+            print(run, flush=True)
+            if run.verdict.wrong:
+                wrong += 1
+                print(*run.verdict.wrong, f"again: {run.command}", sep="\n", flush=True)
+            total.add(run.verdict)
+            faults += run.faults
+        seed += 1
+        if time.monotonic() >= until:
+            break
+    print(f"in all: {total}; {faults.total()} faults: {dict(sorted(faults.items()))}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""The service equals the model of the checker, call by call, in whatever order Hypothesis thinks of."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from werkzeug.test import Client
+
+from server.domain.secrets import SecretKeys
+from server.main import build_edge, build_service
+from server.service.invitations import InvitationPolicy
+from server.store.sqlite import SqliteStore
+from tests.conftest import GivenClock
+from tests.faults.model import ADMIN, MEMBER, REFUSE, RENEW, REPLACE, Call, Organization, start
+from tests.faults.recording import (
+    LOGTO,
+    PEOPLE,
+    Reply,
+    Request,
+    asked_for,
+    gather,
+    json_reason,
+    logto_reason,
+    understood,
+)
+from tests.faults.wishes import Wish
+
+SEATS = 4
+person = st.sampled_from(PEOPLE)
+role = st.sampled_from((ADMIN, MEMBER))
+place = st.integers(0, 3)
+"""Which of the latest links, invitations or tokens."""
+
+
+class InProcess(RuleBasedStateMachine):
+    """One organization, its model, and the service on a fresh file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = tempfile.TemporaryDirectory(prefix="organization-service-")
+        self.clock = GivenClock(datetime.now(UTC))
+        self.store = SqliteStore(Path(self.directory.name) / "organizations.db", self.clock)
+        keys = SecretKeys([b"a key for tests of thirty-two bytes"])
+        service = build_service(self.store, keys, clock=self.clock, policy=InvitationPolicy(most_members=SEATS))
+        self.wire = Client(build_edge(service), use_cookies=False)
+        self.crowd = gather(service, [], places=1, seed=0)
+        self.crowd.clock = lambda: self.clock.now.timestamp()
+        (self.place,) = self.crowd.places
+        self.specification, self.state = Organization(SEATS), start(PEOPLE[0])
+
+    def teardown(self) -> None:
+        self.store.close()
+        self.directory.cleanup()
+
+    def ask(self, what: str, who: str, *asked: str, lasts_seconds: float | None = None) -> None:
+        """Ask the service and the model; they must agree."""
+        wish = Wish(what, who, asked, lasts_seconds)
+        request = asked_for(self.crowd, self.place, wish)
+        if request is None:
+            return
+        now = self.clock.now.timestamp()
+        ends = math.inf if lasts_seconds is None else request.message["expiresAt"] / 1000
+        call = understood(
+            self.crowd, self.place, Call(0, what, who, asked, now, now, expires_at=ends), self.send(request)
+        )
+        assert call is not None
+        self.state, answer = self.specification.perform(self.state, call, now)
+        assert call.answer == answer
+        assert self.place.wrong == []
+        self.place.known.learn(call)
+
+    def send(self, request: Request) -> Reply:
+        headers = {"authorization": f"Bearer {request.bearer}"} if request.bearer else {}
+        answer = self.wire.post(f"/{request.method}", json=request.message, headers=headers)
+        content = json.loads(answer.data)
+        if answer.status_code < 300:
+            return Reply(content)
+        return Reply(reason=(logto_reason if request.service == LOGTO else json_reason)(content))
+
+    def of(self, known: Sequence[Any], number: int) -> Any:
+        return known[-1 - number % len(known)] if known else None
+
+    @rule(minutes=st.integers(1, 90))
+    def wait(self, minutes: int) -> None:
+        self.clock.forward(timedelta(minutes=minutes))
+
+    @rule(what=st.sampled_from(("members", "create_link", "disable_link", "get_link", "invitations")), who=person)
+    def about_all(self, what: str, who: str) -> None:
+        self.ask(what, who)
+
+    @rule(who=person, number=place)
+    def join(self, who: str, number: int) -> None:
+        link = self.of(self.place.known.links, number)
+        if link is not None:
+            self.ask("join", who, link)
+            self.ask("summary", "", link)
+
+    @rule(who=person, other=person, to=role)
+    def set_role(self, who: str, other: str, to: str) -> None:
+        self.ask("set_role", who, other, to)
+
+    @rule(who=person, other=person)
+    def leave(self, who: str, other: str) -> None:
+        self.ask("leave", who, other)
+
+    @rule(who=person, other=person, to=role, if_pending=st.sampled_from((REFUSE, RENEW, REPLACE)))
+    def invite(self, who: str, other: str, to: str, if_pending: str) -> None:
+        self.ask("invite", who, other, to, if_pending)
+
+    @rule(other=person, minutes=st.integers(5, 60))
+    def invite_briefly(self, other: str, minutes: int) -> None:
+        self.ask("invite", "", other, MEMBER, REFUSE, lasts_seconds=60.0 * minutes)
+
+    @rule(
+        what=st.sampled_from(("resend", "revoke", "remove_invitation", "accept_own", "invitation")),
+        who=person,
+        number=place,
+    )
+    def by_invitation(self, what: str, who: str, number: int) -> None:
+        found = self.of(self.place.known.invitations, number)
+        if found is not None:
+            self.ask(what, who, found[0])
+
+    @rule(what=st.sampled_from(("accept", "decline")), who=person, number=place)
+    def by_token(self, what: str, who: str, number: int) -> None:
+        token = self.of(self.place.known.invitation_tokens, number)
+        if token is not None:
+            self.ask(what, who, token)
+            self.ask("preview", "", token)
+
+    @rule(who=person, sure=st.integers(0, 9))
+    def delete(self, who: str, sure: int) -> None:
+        if not sure:
+            self.ask("delete", who)
+
+
+def test_the_service_equals_the_model() -> None:
+    run_state_machine_as_test(
+        InProcess, settings=settings(max_examples=15, stateful_step_count=30, deadline=None, print_blob=True)
+    )
+
+
+def test_a_model_that_differs_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    forgetful: Callable[..., Any] = lambda self, state, call, now: (state, None)  # noqa: E731
+    monkeypatch.setattr(Organization, "leave", forgetful)
+    # Not made smaller, which takes long.
+    only = settings(max_examples=15, stateful_step_count=30, deadline=None, database=None, phases=[Phase.generate])
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(InProcess, settings=only)
