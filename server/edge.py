@@ -10,19 +10,20 @@ import json
 import logging
 import re
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from server.domain.errors import OVERLOADED, ServiceError
 from server.faces.exchange import Exchange, current_exchange
+from server.ids import new_id
+from server.logs import ACCESS_LOG, RequestRecord
 from server.service.limits import UNLIMITED, Limits
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-log = logging.getLogger("organization_service.access")
+log = logging.getLogger(ACCESS_LOG)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _RPC_PATH = re.compile(r"/[A-Za-z_][\w.]*\.[\w.]+/\w+", re.ASCII)
@@ -123,7 +124,7 @@ class Edge:
         environ["SCRIPT_NAME"] = ""
         given = environ.get("HTTP_X_REQUEST_ID", "")
         exchange = Exchange(
-            request_id=given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4()),
+            request_id=given if _REQUEST_ID.fullmatch(given) else new_id(),
             address=client_subject(address),
             waited=since,
             query=environ.get("QUERY_STRING", ""),
@@ -150,18 +151,18 @@ class Edge:
             current_exchange.reset(token)
             if exchange.wrong is not None:
                 self._limits.wrong_secret(exchange.address, exchange.who, exchange.wrong)
-            log.info(
-                "request",
-                extra={
-                    "method": _told(path),
-                    "http_method": environ.get("REQUEST_METHOD", ""),
-                    "status": status_sent,
-                    "code": _code(exchange, status_sent),
-                    "reason": exchange.reason,
-                    "ms": round((time.monotonic() - began + waited) * 1000, 3),
-                    "request_id": exchange.request_id,
-                },
-            )
+            if log.isEnabledFor(logging.INFO):
+                log.handle(
+                    RequestRecord(
+                        method=_told(path),
+                        http_method=environ.get("REQUEST_METHOD", ""),
+                        status=status_sent,
+                        code=_code(exchange, status_sent),
+                        reason=exchange.reason,
+                        ms=round((time.monotonic() - began + waited) * 1000, 3),
+                        request_id=exchange.request_id,
+                    )
+                )
 
     def _application(self, path: str) -> WSGIApplication:
         application = self._methods.get(path) or self._faces.get(path) or self._faces.get(path.split("/", 2)[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -36,6 +35,7 @@ from server.faces.own_pages import OwnPages
 from server.faces.refusing import RefusingApplication
 from server.faces.rest import Parts
 from server.faces.sessions import CALLBACK_PATH, SessionServicer, callback
+from server.ids import new_id
 from server.mail import MailSetupError
 from server.mail.in_log import LogMailer
 from server.mail.message import Sender
@@ -83,11 +83,6 @@ READS = frozenset({"GetOrganizationInvite", "PreviewInvitation"})
 def utc_now() -> datetime:
     """Give the time; `ports.Clock`."""
     return datetime.now(UTC)
-
-
-def new_id() -> str:
-    """Give a fresh UUID of version 4; `ports.Ids`."""
-    return str(uuid.uuid4())
 
 
 @dataclass(frozen=True, slots=True)

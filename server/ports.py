@@ -427,6 +427,10 @@ class Store(Protocol):
     """
 
     def snapshot(self, deadline: float | None = None) -> AbstractContextManager[Snapshot]: ...
+    def look(self, deadline: float | None = None) -> AbstractContextManager[Snapshot]:
+        """Give reads that needn't be from one moment: a cheap snapshot for whoever reads once."""
+        ...
+
     def transaction(self, deadline: float | None = None) -> AbstractContextManager[Transaction]: ...
     def ping(self) -> None:
         """Raise a `ServiceError` when the store can't be used."""

@@ -100,7 +100,7 @@ class Authentication:
     def _read(self, secret: str, key: bytes, deadline: float | None) -> _Remembered | None:
         # The second begins before the read: what is revoked after it is seen in the next one.
         until = self._monotonic() + REMEMBERED_SECONDS
-        with self._store.snapshot(deadline) as tx:
+        with self._store.look(deadline) as tx:
             if secret.startswith(KEY_PREFIX):
                 known = self._backend_key(tx, key, until)
             elif secret.startswith(SESSION_PREFIX):
@@ -138,7 +138,7 @@ class Authentication:
         if known is not None and known[1] > self._monotonic():
             return known[0]
         until = self._monotonic() + REMEMBERED_SECONDS
-        with self._store.snapshot() as tx:
+        with self._store.look() as tx:
             account = tx.account_by_identity(claims.issuer, claims.subject)
         if account is None or not _says_the_same(account, claims):
             with self._store.transaction() as tx:

@@ -58,7 +58,7 @@ class InviteLinks:
 
     def summary(self, call: Call, invite_id: str) -> Organization:
         """Give what a link leads to, to whoever holds it, signed in or not."""
-        with self.store.snapshot(call.deadline) as tx:
+        with self.store.look(call.deadline) as tx:
             organization = tx.organization_by_invite(lookup_hash(invite_id))
         if organization is None:
             raise WrongSecretError(INVITE_NOT_FOUND, guess=hash(invite_id))

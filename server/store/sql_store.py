@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
+from typing import Generic, TypeVar
 
 from server.ports import Snapshot, Transaction
 from server.store.sql import SqlSnapshot, SqlTransaction
@@ -33,34 +35,51 @@ class SqlStore(ABC):
     def _writing(self, deadline: float | None) -> AbstractContextManager[Execute]:
         """Give what runs statements that are kept together when the block ends, and undone when it raises."""
 
-    @contextmanager
-    def snapshot(self, deadline: float | None = None) -> Iterator[Snapshot]:
+    def snapshot(self, deadline: float | None = None) -> AbstractContextManager[Snapshot]:
         """See `ports.Store`; inside a transaction of the same thread, its reads."""
         ambient: SqlSnapshot | None = getattr(self._local, "current", None)
         if ambient is not None:
-            yield ambient
-            return
-        with self._reading(deadline) as execute, self._as_current(SqlSnapshot(execute)) as snapshot:
-            yield snapshot
+            return nullcontext(ambient)
+        return Current(self._local, self._reading(deadline), SqlSnapshot)
 
-    @contextmanager
-    def transaction(self, deadline: float | None = None) -> Iterator[Transaction]:
+    def look(self, deadline: float | None = None) -> AbstractContextManager[Snapshot]:
+        """See `ports.Store`; an engine may spare what a snapshot costs more."""
+        return self.snapshot(deadline)
+
+    def transaction(self, deadline: float | None = None) -> AbstractContextManager[Transaction]:
         """See `ports.Store`."""
         ambient: SqlSnapshot | None = getattr(self._local, "current", None)
         if isinstance(ambient, SqlTransaction):
-            yield ambient
-            return
+            return nullcontext(ambient)
         if ambient is not None:
             raise RuntimeError("a transaction can't begin inside a snapshot: what it writes wouldn't be seen there")
-        with self._writing(deadline) as execute:
-            transaction = SqlTransaction(execute, self.row_lock)
-            with self._as_current(transaction):
-                yield transaction
+        return Current(self._local, self._writing(deadline), self._transaction)
 
-    @contextmanager
-    def _as_current(self, snapshot: SqlSnapshot) -> Iterator[SqlSnapshot]:
-        self._local.current = snapshot
-        try:
-            yield snapshot
-        finally:
-            self._local.current = None
+    def _transaction(self, execute: Execute) -> SqlTransaction:
+        return SqlTransaction(execute, self.row_lock)
+
+
+Reading = TypeVar("Reading", bound=SqlSnapshot)
+
+
+class Current(Generic[Reading]):
+    """Opens a snapshot or transaction, and makes it this thread's current one until it ends."""
+
+    __slots__ = ("_local", "_make", "_opened")
+
+    def __init__(
+        self, local: threading.local, opened: AbstractContextManager[Execute], make: Callable[[Execute], Reading]
+    ) -> None:
+        self._local = local
+        self._opened = opened
+        self._make = make
+
+    def __enter__(self) -> Reading:
+        current = self._local.current = self._make(self._opened.__enter__())
+        return current
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        self._local.current = None
+        return self._opened.__exit__(kind, error, trace)

@@ -1,6 +1,6 @@
 """The store on an embedded SQLite file, by sqlite-utils.
 
-WAL, `synchronous=FULL`, foreign keys on. Readers have a connection for each thread. All writers of a process share
+WAL, `synchronous=FULL`, foreign keys on. Whoever reads takes a connection for that long. All writers of a process share
 one connection and take turns on it: each turn is a savepoint, and turns that wait for each other are committed
 together, so that many callers share one fsync. A turn returns to its caller only after the commit that holds it.
 """
@@ -11,10 +11,12 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from sqlite_utils import Database
@@ -22,10 +24,11 @@ from sqlite_utils import utils as sqlite_utils
 
 from server.domain.errors import DEADLINE_PASSED, STORE_BUSY, STORE_UNAVAILABLE, ServiceError
 from server.files import make_directory
-from server.ports import Clock
+from server.ports import Clock, Snapshot
 from server.store.migrations import MIGRATIONS, Migration
+from server.store.sql import SqlSnapshot
 from server.store.sql_base import Execute, to_micros
-from server.store.sql_store import SqlStore, StoreSetupError
+from server.store.sql_store import Current, SqlStore, StoreSetupError
 
 sqlite3: Any = vars(sqlite_utils)["sqlite3"]
 """The driver that sqlite-utils chose: `pysqlite3` where it is installed."""
@@ -66,15 +69,22 @@ def _is_busy(error: Exception) -> bool:
     return refusal is not None and refusal.reason is STORE_BUSY
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        known = as_service_error(error)
-        if known is None:
-            raise
-        raise known from error
+class _Translated:
+    """Raises the driver's errors as what they mean for a caller."""
+
+    def __enter__(self) -> None:
+        """Nothing to begin."""
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, sqlite3.Error):
+            known = as_service_error(error)
+            if known is not None:
+                raise known from error
+
+
+_translated = _Translated()
 
 
 class _Commit:
@@ -89,97 +99,105 @@ class _Commit:
 class _Writer:
     """The one connection that writes, used by one thread at a time."""
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.execute: Execute = connection.execute
         self._turn = threading.Lock()
         self._count = threading.Lock()
         self._waiting = 0
         self._commit: _Commit | None = None
 
-    @contextmanager
-    def turn(self, deadline: float | None) -> Iterator[Database]:
-        """Give the connection inside a savepoint; on return what was written is on disk, on an exception undone."""
+    def begin(self, deadline: float | None) -> None:
+        """Take a turn: whoever asks has the connection in a savepoint, until it calls `keep` or `undo`."""
         self._take_turn(deadline)
         try:
-            self._begin(deadline)
+            if self._commit is None:
+                self._lock_file(deadline)
+                self._commit = _Commit()
+            self._connection.execute("SAVEPOINT turn")
+            _bound(self._connection, deadline)
         except BaseException:
-            self._turn.release()
+            self._end(self._commit)
             raise
-        try:
-            with _bounded(self._db, deadline):
-                yield self._db
-        except BaseException:
-            self._undo()
-            raise
-        commit = self._keep()
-        while not commit.done.wait(0.005):
-            # Whoever was to commit for us gave up waiting; then it's on us.
-            if self._turn.acquire(blocking=False):
-                self._end(commit)
-        if commit.error is not None:
-            raise commit.error
 
     def _take_turn(self, deadline: float | None) -> None:
-        timeout = -1.0 if deadline is None else deadline - time.monotonic()
+        left = -1.0 if deadline is None else deadline - time.monotonic()
+        if deadline is not None and left <= 0:
+            raise ServiceError(DEADLINE_PASSED)
+        if self._turn.acquire(blocking=False):
+            return
         with self._count:
             self._waiting += 1
-        taken = self._turn.acquire(timeout=timeout) if deadline is None or timeout > 0 else False
+        taken = self._turn.acquire(timeout=left)
         with self._count:
             self._waiting -= 1
+            # Whoever ended a turn while we waited left the commit to us. Where we give up and nobody took over, it is
+            # still ours to do.
+            orphaned = not taken and not self._waiting and self._turn.acquire(blocking=False)
+        if orphaned:
+            self._end(self._commit)
         if not taken:
             raise ServiceError(DEADLINE_PASSED)
-
-    def _begin(self, deadline: float | None) -> None:
-        if self._commit is None:
-            self._lock_file(deadline)
-            self._commit = _Commit()
-        self._db.execute("SAVEPOINT turn")
 
     def _lock_file(self, deadline: float | None) -> None:
         """Begin to write, and wait for another process's lock until the deadline at most."""
         left = BUSY_TIMEOUT_SECONDS if deadline is None else deadline - time.monotonic()
         if left >= BUSY_TIMEOUT_SECONDS:
-            self._db.execute("BEGIN IMMEDIATE")
+            self._connection.execute("BEGIN IMMEDIATE")
             return
-        self._db.execute(f"PRAGMA busy_timeout = {max(0, round(left * 1000))}")
+        self._connection.execute(f"PRAGMA busy_timeout = {max(0, round(left * 1000))}")
         try:
-            self._db.execute("BEGIN IMMEDIATE")
+            self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
             if _is_busy(error):
                 raise ServiceError(DEADLINE_PASSED) from error
             raise
         finally:
-            self._db.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_SECONDS * 1000)}")
+            self._connection.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_SECONDS * 1000)}")
 
-    def _undo(self) -> None:
-        commit = self._commit
+    def undo(self) -> None:
+        """End a turn without what it wrote."""
+        _bound(self._connection, None)
         try:
-            if self._db.conn.in_transaction:
-                self._db.execute("ROLLBACK TO turn")
-                self._db.execute("RELEASE turn")
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK TO turn")
+                self._connection.execute("RELEASE turn")
         finally:
-            if commit is not None:
-                self._end(commit)
+            self._end(self._commit)
+
+    def keep(self) -> None:
+        """End a turn; what it wrote is on disk when this returns."""
+        _bound(self._connection, None)
+        commit = self._keep()
+        commit.done.wait()
+        if commit.error is not None:
+            raise commit.error
 
     def _keep(self) -> _Commit:
         commit = self._commit
-        assert commit is not None  # noqa: S101 # _begin made it
-        if not self._db.conn.in_transaction:
+        assert commit is not None  # noqa: S101 # begin made it
+        if not self._connection.in_transaction:
             # SQLite rolled everything back by itself, and what ran in this turn didn't mind.
             self._end(commit)
             return commit
-        self._db.execute("RELEASE turn")
+        try:
+            self._connection.execute("RELEASE turn")
+        except BaseException:
+            self._end(commit)
+            raise
         commit.turns += 1
-        if self._waiting and commit.turns < TURNS_IN_A_COMMIT:
-            self._turn.release()
-        else:
+        with self._count:
+            left_to_others = self._waiting > 0 and commit.turns < TURNS_IN_A_COMMIT
+            if left_to_others:
+                self._turn.release()
+        if not left_to_others:
             self._end(commit)
         return commit
 
-    def _end(self, commit: _Commit) -> None:
-        """Commit, if it is still this one that is open, and let go of the turn."""
+    def _end(self, commit: _Commit | None) -> None:
+        """Commit, if there is something to commit, and let go of the turn."""
         try:
-            if self._commit is commit:
+            if commit is not None:
                 self._commit = None
                 self._write_out(commit)
         finally:
@@ -187,14 +205,14 @@ class _Writer:
 
     def _write_out(self, commit: _Commit) -> None:
         try:
-            if not self._db.conn.in_transaction:
+            if not self._connection.in_transaction:
                 # SQLite rolled everything back by itself, as it does when the disk is full.
                 raise ServiceError(STORE_UNAVAILABLE, retry_after_seconds=5.0)
-            self._db.execute("COMMIT" if commit.turns else "ROLLBACK")
+            self._connection.execute("COMMIT" if commit.turns else "ROLLBACK")
         except Exception as error:  # noqa: BLE001 # whoever waits for this commit raises it
             commit.error = error
-            if self._db.conn.in_transaction:
-                self._db.execute("ROLLBACK")
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
         finally:
             commit.done.set()
 
@@ -208,17 +226,97 @@ def require_safe_version(version: tuple[int, ...]) -> None:
         )
 
 
-@contextmanager
-def _bounded(db: Database, deadline: float | None) -> Iterator[None]:
-    """Interrupt statements on this connection that run past the deadline."""
+def _bound(connection: Any, deadline: float | None) -> None:
+    """Interrupt statements on this connection that run past the deadline; none ends that."""
     if deadline is None:
-        yield
-        return
-    db.conn.set_progress_handler(lambda: time.monotonic() > deadline, _DEADLINE_CHECK_OPCODES)
-    try:
-        yield
-    finally:
-        db.conn.set_progress_handler(None, 0)
+        connection.set_progress_handler(None, 0)
+    else:
+        connection.set_progress_handler(lambda: time.monotonic() > deadline, _DEADLINE_CHECK_OPCODES)
+
+
+class _Readers:
+    """The connections that read: as many as have ever read at once, those first that were used last."""
+
+    def __init__(self, connect: Callable[[], Database]) -> None:
+        self._connect = connect
+        self._all: list[Any] = []
+        self._idle: list[Any] = []
+
+    def take(self) -> Any:
+        """Give a connection that nobody uses."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            connection = self._connect().conn
+            self._all.append(connection)
+            return connection
+
+    def give_back(self, connection: Any) -> None:
+        """Leave a connection to others."""
+        self._idle.append(connection)
+
+    def close(self) -> None:
+        """Close all."""
+        self._idle.clear()
+        while self._all:
+            self._all.pop().close()
+
+
+class _Reading:
+    """Runs statements that read, on a connection of their own; all see one moment when they are `whole`."""
+
+    __slots__ = ("_connection", "_deadline", "_readers", "_whole")
+
+    def __init__(self, readers: _Readers, deadline: float | None, *, whole: bool) -> None:
+        self._readers = readers
+        self._deadline = deadline
+        self._whole = whole
+
+    def __enter__(self) -> Execute:
+        with _translated:
+            self._connection = self._readers.take()
+            _bound(self._connection, self._deadline)
+            if self._whole:
+                self._connection.execute("BEGIN")
+        execute: Execute = self._connection.execute
+        return execute
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        with _translated:
+            _bound(self._connection, None)
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._readers.give_back(self._connection)
+            if isinstance(error, sqlite3.Error):
+                raise error
+
+
+class _Writing:
+    """A turn of the writer."""
+
+    __slots__ = ("_deadline", "_writer")
+
+    def __init__(self, writer: _Writer, deadline: float | None) -> None:
+        self._writer = writer
+        self._deadline = deadline
+
+    def __enter__(self) -> Execute:
+        with _translated:
+            self._writer.begin(self._deadline)
+        return self._writer.execute
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        with _translated:
+            if error is None:
+                self._writer.keep()
+                return
+            self._writer.undo()
+            if isinstance(error, sqlite3.Error):
+                raise error
 
 
 class SqliteStore(SqlStore):
@@ -231,8 +329,7 @@ class SqliteStore(SqlStore):
         require_safe_version(sqlite3.sqlite_version_info)
         super().__init__()
         self._path = path
-        self._readers: list[Database] = []
-        self._readers_lock = threading.Lock()
+        self._readers = _Readers(partial(self._connect, "query_only = ON"))
         try:
             make_directory(path.parent)
             _make_private(path)
@@ -243,7 +340,7 @@ class SqliteStore(SqlStore):
             db.execute("UPDATE schema_migrations SET name = name WHERE version = 1")
         except (sqlite3.Error, OSError) as error:
             raise StoreSetupError(f"the database file {path} can't be opened and written: {error}") from error
-        self._writer = _Writer(db)
+        self._writer = _Writer(db.conn)
         self._writer_db = db
 
     def _connect(self, *more: str) -> Database:
@@ -259,44 +356,27 @@ class SqliteStore(SqlStore):
             raise
         return db
 
-    def _reader(self) -> Database:
-        db: Database | None = getattr(self._local, "reader", None)
-        if db is None:
-            db = self._connect("query_only = ON")
-            with self._readers_lock:
-                self._readers.append(db)
-            self._local.reader = db
-        return db
+    def _reading(self, deadline: float | None) -> AbstractContextManager[Execute]:
+        return _Reading(self._readers, deadline, whole=True)
 
-    @contextmanager
-    def _reading(self, deadline: float | None) -> Iterator[Execute]:
-        with _translated():
-            db = self._reader()
-            with _bounded(db, deadline):
-                db.conn.execute("BEGIN")
-                try:
-                    yield db.execute
-                finally:
-                    # Where the disk can't be read SQLite has ended it by itself.
-                    if db.conn.in_transaction:
-                        db.conn.execute("ROLLBACK")
+    def look(self, deadline: float | None = None) -> AbstractContextManager[Snapshot]:
+        """See `ports.Store`: without BEGIN, each statement sees the moment at which it runs."""
+        ambient: Snapshot | None = getattr(self._local, "current", None)
+        if ambient is not None:
+            return nullcontext(ambient)
+        return Current(self._local, _Reading(self._readers, deadline, whole=False), SqlSnapshot)
 
-    @contextmanager
-    def _writing(self, deadline: float | None) -> Iterator[Execute]:
-        with _translated(), self._writer.turn(deadline) as db:
-            yield db.execute
+    def _writing(self, deadline: float | None) -> AbstractContextManager[Execute]:
+        return _Writing(self._writer, deadline)
 
     def ping(self) -> None:
         """See `ports.Store`."""
-        with _translated():
-            self._reader().execute("SELECT 1 FROM schema_migrations").fetchone()
+        with self._reading(None) as execute:
+            execute("SELECT 1 FROM schema_migrations", {}).fetchone()
 
     def close(self) -> None:
         """Close all connections; nobody may use the store any more."""
-        with self._readers_lock:
-            for db in self._readers:
-                db.close()
-            self._readers.clear()
+        self._readers.close()
         self._writer_db.close()
 
 

@@ -8,13 +8,14 @@ import logging
 import re
 import uuid
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from server.domain.errors import STORE_UNAVAILABLE, ServiceError
-from server.logs import JsonFormatter, TextFormatter
+from server.logs import JsonFormatter, RequestRecord, TextFormatter
 from server.main import build_edge
 from tests.faces.conftest import Stage
 from tests.faces.test_every_refusal import FaultyStore, broken
@@ -69,6 +70,21 @@ def test_a_hostile_request_id_is_replaced(standing_stage: Stage, lines: pytest.L
     answer = standing_stage.wire.call(CONNECT_JSON, "GetAccount", headers={"x-request-id": hostile})
     assert UUID.fullmatch(answer.headers["x-request-id"])
     assert [line["request_id"] for line in written(lines)] == [answer.headers["x-request-id"]]
+
+
+@pytest.mark.parametrize("hostile", ["/a b", '/"', "/\\", "/\r\n{", "/\x00\x7f", "/ä\ud800", "/{0}%s"])
+def test_a_line_says_what_any_record_would_whatever_the_path(hostile: str) -> None:
+    told = {"method": hostile, "http_method": 'P"T', "status": "404", "code": "http_404", "reason": "", "ms": 0.125}
+    record = RequestRecord(**told, request_id="one")  # type: ignore[arg-type]
+    (line,) = JsonFormatter().format(record).splitlines()
+    assert json.loads(line) == {
+        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": "info",
+        "logger": ACCESS,
+        "message": "request",
+        **told,
+        "request_id": "one",
+    }
 
 
 def test_every_request_has_an_id_of_its_own(standing_stage: Stage) -> None:

@@ -130,7 +130,7 @@ def _answers_before_the_commit() -> None:
     def keep(writer: _Writer) -> _Commit:
         commit = writer._commit
         assert commit is not None
-        writer._db.execute("RELEASE turn")
+        writer._connection.execute("RELEASE turn")
         commit.turns += 1
         if commit.turns < 8:
             commit.done.set()

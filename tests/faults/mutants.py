@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from server.ports import Transaction
 from server.service.call import Call, writing
 from server.service.organizations import Organizations, admit
 from server.store.sql import SqlTransaction
+from server.store.sql_store import Current
 from server.store.sqlite import SqliteStore
 
 KEYS = SecretKeys([b"a key for tests of thirty-two bytes"])
@@ -86,12 +87,8 @@ class NoPrimaryKeyStore(SqliteStore):
             execute("DROP TABLE invite_links", {})
             execute("CREATE VIEW invite_links AS SELECT * FROM links_without_key", {})
 
-    @contextmanager
-    def transaction(self, deadline: float | None = None) -> Iterator[Transaction]:
-        with self._writing(deadline) as execute:
-            transaction = NoPrimaryKeyTransaction(execute)
-            with self._as_current(transaction):
-                yield transaction
+    def transaction(self, deadline: float | None = None) -> AbstractContextManager[Transaction]:
+        return Current(self._local, self._writing(deadline), NoPrimaryKeyTransaction)
 
 
 class AnsweredBeforeCommitStore(SqliteStore):

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -39,6 +39,9 @@ class CountingStore:
         with self.store.snapshot(deadline) as snapshot:
             yield snapshot
         self.after_read()
+
+    def look(self, deadline: float | None = None) -> AbstractContextManager[Snapshot]:
+        return self.snapshot(deadline)
 
     @contextmanager
     def transaction(self, deadline: float | None = None) -> Iterator[Transaction]:
