@@ -13,7 +13,7 @@ import logging
 import signal
 import socket
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,14 +36,14 @@ from server.settings import Settings
 
 log = logging.getLogger(__name__)
 
-WORKER_THREADS = 64
-"""Threads for each process that run requests: as many writes can wait for one commit together.
+READING_THREADS = 4
+"""Threads for each process and prefix of `READING`. More of them contend for the interpreter's lock."""
 
-More threads cost a request no more processor time; with 4, a slow disk had at most 4 writes in a commit.
-"""
+WRITING_THREADS = 64
+"""Threads for each process that run everything else: as many writes can wait for one commit together."""
 
 WAITING_THREADS = 16
-"""The same where the database is a server: threads that wait for its answers or locks don't contend."""
+"""Both where the database is a server: threads that wait for its answers or locks don't contend."""
 
 DRAIN_SECONDS = 10.0
 """How long a stopping server waits for the requests that it has begun."""
@@ -106,7 +106,17 @@ class Listen:
     tls_key: Path | None = None
 
 
+READING = (
+    "/gitpod.v1.OrganizationService/Get",
+    "/gitpod.v1.OrganizationService/List",
+    "/gitpod.v1.AccountService/",
+    "/gitpod.v1.IdentityService/",
+    "/gitpod.v1.UserService/Get",
+)
+"""How the paths of calls begin that only read; each has threads of its own, which no write can keep."""
+
 MOUNTS = (
+    *(Mount("server.mounts:wsgi", prefix, "wsgi") for prefix in READING),
     Mount("server.mounts:reflection", "/grpc.reflection.v1.ServerReflection", "asgi"),
     Mount("server.mounts:reflection_alpha", "/grpc.reflection.v1alpha.ServerReflection", "asgi"),
     Mount("server.mounts:wsgi", "/", "wsgi"),
@@ -123,7 +133,6 @@ class Server(PyvoyServer):
             port=listen.port,
             tls_cert=listen.tls_cert,
             tls_key=listen.tls_key,
-            worker_threads=WAITING_THREADS if settings.is_postgres else WORKER_THREADS,
             lifespan=False,
             # One of Envoy's own threads is enough for what one interpreter answers.
             additional_envoy_args=["--concurrency", "1"],
@@ -133,6 +142,7 @@ class Server(PyvoyServer):
         )
         self._origins = settings.allowed_origins
         self._proxies = settings.proxies
+        self._threads = (WAITING_THREADS,) * 2 if settings.is_postgres else (READING_THREADS, WRITING_THREADS)
 
     def get_envoy_config(self) -> dict[str, Any]:
         """Give Envoy's configuration: pyvoy's, with our limits."""
@@ -146,6 +156,13 @@ class Server(PyvoyServer):
         return config
 
     def _limit(self, http: dict[str, Any]) -> None:
+        for told in _applications(http["http_filters"]):
+            application = json.loads(told["value"])
+            if application["interface"] == "wsgi":
+                application["worker_threads"] = self._threads[application["root_path"] == "/"]
+                # The whole path is the application's, wherever it is mounted.
+                application["root_path"] = "/"
+            told["value"] = json.dumps(application)
         http["server_header_transformation"] = "PASS_THROUGH"
         # The client's address is that of the connection, or what our own proxies say that it is.
         http["use_remote_address"] = True
@@ -245,6 +262,15 @@ class Server(PyvoyServer):
                 return content
 
         return await asyncio.to_thread(fetch)
+
+
+def _applications(part: Any) -> Iterator[dict[str, Any]]:
+    """Find what pyvoy tells its filters of the applications that they run."""
+    if isinstance(part, dict) and part.get("filter_name") == "pyvoy":
+        yield part["filter_config"]
+    elif isinstance(part, dict | list):
+        for inside in part.values() if isinstance(part, dict) else part:
+            yield from _applications(inside)
 
 
 def require_free_port(host: str, port: int) -> None:
