@@ -43,7 +43,7 @@ WRITING_THREADS = 64
 """Threads for each process that run everything else: as many writes can wait for one commit together."""
 
 WAITING_THREADS = 16
-"""Both where the database is a server: threads that wait for its answers or locks don't contend."""
+"""Threads for everything where the database is a server: as many as there are connections to it."""
 
 DRAIN_SECONDS = 10.0
 """How long a stopping server waits for the requests that it has begun."""
@@ -128,7 +128,8 @@ class Server(PyvoyServer):
 
     def __init__(self, listen: Listen, settings: Settings, mounts: Sequence[Mount] = MOUNTS) -> None:
         super().__init__(
-            mounts,
+            # Threads that wait for a server don't contend: they need no rooms of their own.
+            [mount for mount in mounts if not (settings.is_postgres and mount.path in READING)],
             address=listen.host,
             port=listen.port,
             tls_cert=listen.tls_cert,
@@ -142,7 +143,7 @@ class Server(PyvoyServer):
         )
         self._origins = settings.allowed_origins
         self._proxies = settings.proxies
-        self._threads = (WAITING_THREADS,) * 2 if settings.is_postgres else (READING_THREADS, WRITING_THREADS)
+        self._threads = WAITING_THREADS if settings.is_postgres else WRITING_THREADS
 
     def get_envoy_config(self) -> dict[str, Any]:
         """Give Envoy's configuration: pyvoy's, with our limits."""
@@ -159,7 +160,7 @@ class Server(PyvoyServer):
         for told in _applications(http["http_filters"]):
             application = json.loads(told["value"])
             if application["interface"] == "wsgi":
-                application["worker_threads"] = self._threads[application["root_path"] == "/"]
+                application["worker_threads"] = self._threads if application["root_path"] == "/" else READING_THREADS
                 # The whole path is the application's, wherever it is mounted.
                 application["root_path"] = "/"
             told["value"] = json.dumps(application)
