@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -66,7 +66,8 @@ def pinned(to: int | Iterable[int] | None) -> Iterator[None]:
     finally:
         # Threads that were started in the block read the server's log; they have no place on its core.
         for thread in os.listdir("/proc/self/task"):
-            os.sched_setaffinity(int(thread), before)
+            with suppress(ProcessLookupError):
+                os.sched_setaffinity(int(thread), before)
 
 
 @contextmanager
