@@ -24,6 +24,8 @@ Exchange = Callable[[str, bytes | None, Mapping[str, str]], bytes]
 """Gives the body that a URL answers to a body (POST; GET for None) with headers, or raises anything."""
 
 SCOPES = "openid email profile"
+_CHOOSE_ACCOUNT = ("https://accounts.google.com",)
+"""Issuers that let people choose an account though their discovery says nothing of prompts. All others know `login`."""
 _OF_PERSON = ("email", "email_verified", "name", "preferred_username", "picture")
 
 log = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ class OidcProvider:
     client_secret: str = field(default="", repr=False)
     exchange: Exchange = fetch_document
 
-    def authorization_url(self, *, state: str, nonce: str, verifier: str, choose_account: bool = False) -> str:
+    def authorization_url(self, *, state: str, nonce: str, verifier: str, choose_account: bool) -> str:
         """See `ports.SignInProvider`."""
         url = self._endpoint("authorization_endpoint")
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
@@ -58,8 +60,7 @@ class OidcProvider:
             "code_challenge_method": "S256",
         }
         if choose_account:
-            # Else a provider that knows the person signs the same account in again, without a word.
-            asked["prompt"] = "select_account"
+            asked["prompt"] = self._prompt()
         return f"{url}{'&' if '?' in url else '?'}{urlencode(asked)}"
 
     def claims(self, code: str, *, nonce: str, verifier: str) -> Claims:
@@ -73,6 +74,12 @@ class OidcProvider:
             # The text may quote a token.
             log.warning("the sign-in provider's answer isn't right", extra={"error": type(error).__name__})
             raise ServiceError(SIGN_IN_REFUSED) from error
+
+    def _prompt(self) -> str:
+        """Give the prompt that asks who the person is: by a choice of accounts where the provider has one."""
+        supported = self.verifier.discovery(self.issuer).get("prompt_values_supported")
+        chooses = "select_account" in supported if isinstance(supported, list) else self.issuer in _CHOOSE_ACCOUNT
+        return "select_account" if chooses else "login"
 
     def _tokens(self, code: str, verifier: str) -> dict[str, Any]:
         form = {

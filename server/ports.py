@@ -38,8 +38,11 @@ class SignInProvider(Protocol):
 
     @property
     def issuer(self) -> str: ...
-    def authorization_url(self, *, state: str, nonce: str, verifier: str, choose_account: bool = False) -> str:
-        """Give where to send the browser; `ISSUER_UNAVAILABLE` when the provider can't be reached."""
+    def authorization_url(self, *, state: str, nonce: str, verifier: str, choose_account: bool) -> str:
+        """Give where to send the browser; `ISSUER_UNAVAILABLE` when the provider can't be reached.
+
+        With `choose_account` the provider is to ask who the person is even where it remembers.
+        """
         ...
 
     def claims(self, code: str, *, nonce: str, verifier: str) -> Claims:

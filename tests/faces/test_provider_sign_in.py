@@ -121,15 +121,6 @@ def test_it_is_the_account_that_a_token_of_the_issuer_opens(lobby: Lobby) -> Non
     assert (told["accountId"], told["name"], told["emailVerified"]) == (by_token["id"], "Ada Lovelace", True)
 
 
-def test_who_changes_accounts_is_asked_by_the_provider_which(lobby: Lobby) -> None:
-    page = lobby.page()
-    prompts = []
-    for choose in (False, True):
-        url = page.call("BeginProviderSignIn", {"chooseAccount": choose}).json()["authorizationUrl"]
-        prompts.append(dict(parse_qsl(urlsplit(url).query)).get("prompt"))
-    assert prompts == [None, "select_account"]
-
-
 @pytest.mark.parametrize("secret", ["", "s3cret:/+ä"])
 def test_the_client_is_public_or_shows_its_secret(lobby: Lobby, secret: str) -> None:
     lobby.provider.client_secrets[CLIENT] = "s3cret:/+ä"
@@ -360,6 +351,22 @@ def test_what_is_asked_of_the_provider_stands_beside_what_its_address_has(lobby:
     url = lobby.page().call("BeginProviderSignIn").json()["authorizationUrl"]
     asked = parse_qs(urlsplit(url).query)
     assert (asked["tenant"], asked["client_id"], asked["scope"]) == (["a&b"], [CLIENT], ["openid email profile"])
+
+
+@pytest.mark.parametrize(
+    ("supported", "prompt"),
+    [
+        (None, "login"),
+        ("nonsense", "login"),
+        (["none", "login"], "login"),
+        (["login", "select_account"], "select_account"),
+    ],
+)
+def test_the_provider_asks_who_comes_where_it_is_told_to(lobby: Lobby, supported: object, prompt: str) -> None:
+    lobby.provider.discovery["prompt_values_supported"] = supported
+    for choose_account, prompts in ((False, None), (True, [prompt])):
+        url = lobby.page().call("BeginProviderSignIn", {"chooseAccount": choose_account}).json()["authorizationUrl"]
+        assert parse_qs(urlsplit(url).query).get("prompt") == prompts
 
 
 # Where people go on.

@@ -219,7 +219,8 @@ class BeginProviderSignInRequest(Message[_BeginProviderSignInRequestFields]):
             string return_path = 1;
             ```
         choose_account:
-            Whether the provider should let the person choose an account, even where it knows one: for whoever changes accounts.
+            Whether the provider is to ask who the person is even where it remembers: for who signed out, or wants to use another
+            account.
 
             ```proto
             bool choose_account = 2;

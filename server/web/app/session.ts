@@ -27,6 +27,7 @@ async function ask(): Promise<Who> {
   try {
     const { signedIn, methods } = await sessions.getSession({});
     const who = { signedIn, methods: methods ?? create(SignInMethodsSchema) };
+    if (signedIn) keepSignedOut(false);
     tell({ state: "ready", ...who });
     return who;
   } catch (thrown) {
@@ -67,19 +68,44 @@ export function useSession(): Session {
 export const urlOf = (path: string): string => new URL(`.${path}`, ROOT).href;
 
 /** Gives the address of the page that signs in and comes back to where the person is. */
-export function signInUrl(more: Record<string, string> = {}): string {
+export function signInUrl(): string {
   const here = location.pathname.slice(ROOT.pathname.length - 1) + location.search;
-  return urlOf(`/sign-in?${new URLSearchParams({ return: here, ...more })}`);
+  return urlOf(`/sign-in?${new URLSearchParams({ return: here })}`);
 }
 
-/** Signs out and loads the page anew, as nobody. */
-export async function signOut(): Promise<void> {
-  await sessions.signOut({});
+const SIGNED_OUT = "signed-out";
+
+/** Tells whether somebody signed out in this tab: then the provider, which still knows them, has to ask who comes. */
+export function signedOutHere(): boolean {
+  try {
+    return sessionStorage.getItem(SIGNED_OUT) !== null;
+  } catch {
+    return false;
+  }
+}
+
+function keepSignedOut(kept: boolean): void {
+  try {
+    if (kept) sessionStorage.setItem(SIGNED_OUT, "");
+    else sessionStorage.removeItem(SIGNED_OUT);
+  } catch {
+    // Storage may be forbidden; then the provider decides by itself whether it asks.
+  }
+}
+
+async function endSession(everywhere: boolean): Promise<void> {
+  await sessions.signOut({ everywhere });
+  keepSignedOut(true);
+}
+
+/** Signs out, here or everywhere, and loads the page anew, as nobody. */
+export async function signOut({ everywhere = false } = {}): Promise<void> {
+  await endSession(everywhere);
   location.reload();
 }
 
 /** Signs out and goes to sign in as somebody else, to come back to where the person is. */
 export async function changeAccount(): Promise<void> {
-  await sessions.signOut({});
-  location.assign(signInUrl({ account: "another" }));
+  await endSession(false);
+  location.assign(signInUrl());
 }

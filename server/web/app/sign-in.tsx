@@ -12,7 +12,7 @@ import { Filled, fill } from "./kit/filled";
 import { mount } from "./kit/mount";
 import { Notice, RefusalNotice, sentenceOf, toast } from "./kit/notices";
 import { clock, duration, language } from "./language";
-import { refreshSession, signOut, urlOf, useSession } from "./session";
+import { refreshSession, signedOutHere, signOut, urlOf, useSession } from "./session";
 import { joining } from "./texts/joining";
 
 const RESEND_SECONDS = 30;
@@ -28,9 +28,6 @@ function returnPath(): string {
 }
 
 const RETURN = returnPath();
-
-/** Whether the person has just left an account to use another, which the provider should then ask for. */
-const ANOTHER = query.get("account") === "another";
 
 /** A code that was sent, kept for the tab: a telephone may drop the page while its owner reads the mail. */
 interface Sent {
@@ -168,7 +165,10 @@ function CameBack() {
 
 function Provider({ name }: { name: string }) {
   const begin = useAction(async () => {
-    const { authorizationUrl } = await sessions.beginProviderSignIn({ returnPath: RETURN, chooseAccount: ANOTHER });
+    const { authorizationUrl } = await sessions.beginProviderSignIn({
+      returnPath: RETURN,
+      chooseAccount: signedOutHere(),
+    });
     location.assign(authorizationUrl);
   });
   return (

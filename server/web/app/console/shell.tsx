@@ -1,6 +1,5 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId } from "preact/hooks";
-import { sessions } from "../api";
 import type { AccountMembership } from "../gen/gitpod/v1/account_pb";
 import type { SignedIn } from "../gen/invitations/v1/session_pb";
 import { LanguageChoice, Person } from "../kit/account";
@@ -62,10 +61,7 @@ function AccountMenu({ who }: { who: SignedIn }) {
   const texts = consoleTexts();
   const id = useId();
   const leave = useAction(signOut);
-  const leaveEverywhere = useAction(async () => {
-    await sessions.signOut({ everywhere: true });
-    location.reload();
-  });
+  const leaveEverywhere = useAction(() => signOut({ everywhere: true }));
   const refusal = leave.refusal ?? leaveEverywhere.refusal;
   return (
     <>
