@@ -43,8 +43,17 @@ function read(drawn) {
   return decodeQR({ width, height: width, data });
 }
 
+/** Writes into the page's console what the policy has stopped, which the browser tells in words of its own or not at all. */
+function tellWhatIsStopped() {
+  addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI }) =>
+    console.error(`stopped by the policy: ${effectiveDirective} ${blockedURI}`),
+  );
+}
+
 async function come(name, context) {
-  const tab = await (await browser.newContext(context)).newPage();
+  const room = await browser.newContext(context);
+  await room.addInitScript(tellWhatIsStopped);
+  const tab = await room.newPage();
   tab.setDefaultTimeout(30_000);
   const person = { tab, requests: [], said: [] };
   tab.on("request", (request) =>
@@ -85,6 +94,25 @@ const steps = {
       .then(() => {}),
   click: ({ tab }, name) => tab.getByRole("button", { name, exact: true }).click(),
   follow: ({ tab }, name) => tab.getByRole("link", { name, exact: true }).click(),
+  /** Clicks, and follows the redirects from there up to one that leads to a path, whose address it gives. */
+  "click and stop": async ({ tab }, [name, part]) => {
+    const { request } = tab.context();
+    const stopped = new Promise((stop) => {
+      const follow = async (route) => {
+        let response = await route.fetch({ maxRedirects: 0 });
+        let { location } = response.headers();
+        while (location && !location.includes(part)) {
+          response = await request.get(new URL(location, response.url()).href, { maxRedirects: 0 });
+          location = response.headers().location;
+        }
+        await route.fulfill({ contentType: "text/html", body: "" });
+        stop(location);
+      };
+      tab.route(() => true, follow, { times: 1 });
+    });
+    await tab.getByRole("button", { name, exact: true }).click();
+    return stopped;
+  },
   /** Does the same in the dialog that is open. */
   confirm: ({ tab }, name) => tab.locator("dialog[open]").getByRole("button", { name, exact: true }).click(),
   fillIn: ({ tab }, [label, text]) => tab.locator("dialog[open]").getByLabel(label, { exact: true }).fill(text),
@@ -146,6 +174,61 @@ const steps = {
       (route) => route.abort(),
       { times: 1 },
     ),
+  /** Goes by Tab to what has a name, and tells whether people can see that the focus is there. */
+  reach: async ({ tab }, name) => {
+    const passed = [];
+    for (let presses = 0; presses < 60; presses += 1) {
+      await tab.keyboard.press("Tab");
+      const { names, visible } = await tab.evaluate(() => {
+        const at = document.activeElement;
+        const style = getComputedStyle(at);
+        return {
+          names: [at.ariaLabel, at.innerText, at.labels?.[0]?.innerText].filter(Boolean).map((text) => text.trim()),
+          visible: at.matches(":focus-visible") && (style.outlineStyle !== "none" || style.boxShadow !== "none"),
+        };
+      });
+      if (names.includes(name)) return visible;
+      passed.push(names[0] ?? "?");
+    }
+    throw new Error(`not reached: ${name}; passed: ${passed.join(", ")}`);
+  },
+  type: ({ tab }, text) => tab.keyboard.type(text),
+  /** Puts something into the next page of the service, as whoever found a hole in it would. */
+  smuggle: ({ tab }, html) =>
+    tab.route(
+      () => true,
+      async (route) => {
+        const response = await route.fetch();
+        const body = (await response.text()).replace("<body>", `<body>${html}`);
+        await route.fulfill({ response, body });
+      },
+      { times: 1 },
+    ),
+  /** What a script does that tries to bring in others; tells what it was stopped with, and nothing for what worked. */
+  misbehave: ({ tab }) =>
+    tab.evaluate(() => {
+      const attempts = {
+        html: () => {
+          document.createElement("div").innerHTML = "<img src=x onerror='globalThis.harmed = 1'>";
+        },
+        script: () => {
+          document.createElement("script").textContent = "globalThis.harmed = 1";
+        },
+        text: () => new Function("globalThis.harmed = 1")(),
+        handler: () => document.body.setAttribute("onclick", "globalThis.harmed = 1"),
+      };
+      return Object.fromEntries(
+        Object.entries(attempts).map(([name, attempt]) => {
+          try {
+            attempt();
+            return [name, null];
+          } catch (error) {
+            return [name, error.name];
+          }
+        }),
+      );
+    }),
+  harmed: ({ tab }) => tab.evaluate(() => globalThis.harmed ?? null),
   press: ({ tab }, key) => tab.keyboard.press(key),
   see: async ({ tab }, sentence) => {
     try {
