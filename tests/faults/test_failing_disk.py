@@ -16,6 +16,8 @@ from tests.faults.disk import preloaded
 from tests.faults.failing_disk import FAULTS
 from tests.running import ROOT, clean_environ
 
+pytestmark = pytest.mark.faults
+
 EVERY_POINT = "EVERY_POINT" in os.environ
 """Whether every call fails once; where there are hundreds of them, one in 17 does otherwise."""
 

@@ -13,6 +13,8 @@ import pytest
 from tests.faults.ledger import GITPOD, Book, Writers
 from tests.running import RunningServer, wait_until
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:

@@ -15,6 +15,8 @@ from tests.faults.kills import kill_bare, kill_whole
 from tests.faults.ledger import Book, Writers
 from tests.running import wait_until
 
+pytestmark = pytest.mark.faults
+
 
 def test_killed_at_random_moments_the_service_loses_nothing(tmp_path: Path, figure: Callable[[str], None]) -> None:
     run = kill_bare(tmp_path, 25, seed=1)

@@ -22,6 +22,8 @@ from tests.faults.disk import Calls, Disk, library, preloaded
 from tests.faults.ledger import Book, Writers, Wrong
 from tests.running import ROOT, clean_environ, run_program
 
+pytestmark = pytest.mark.faults
+
 SHARES = (0.0, 0.5, 1.0)
 """How much of what wasn't synced is there afterwards: nothing, some of it, all of it."""
 
