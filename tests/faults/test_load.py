@@ -21,7 +21,7 @@ from hyperframe.frame import ContinuationFrame, DataFrame, HeadersFrame, PingFra
 
 from server.envoy import MOST_BODY_BYTES, MOST_REQUESTS
 from server.faces.connect import READ_MAX_BYTES
-from server.serve import WORKER_THREADS
+from server.serve import WRITING_THREADS
 from tests.faults.load import (
     CREATE_ORGANIZATION,
     GET_ACCOUNT,
@@ -368,7 +368,7 @@ def test_more_requests_than_can_be_under_way_are_refused_at_once_with_a_time_to_
                 call = channel.unary_unary(CREATE_ORGANIZATION).future(b"\n\x04Made", timeout=60, metadata=metadata)
                 call.add_done_callback(ended)
                 sent += 1
-        assert sent > MOST_REQUESTS + WORKER_THREADS
+        assert sent > MOST_REQUESTS + WRITING_THREADS
         wait_until(lambda: len(outcomes) >= sent - MOST_REQUESTS, 30)
         early = list(outcomes)
         # Nothing of what waits can be done, yet who asks whether the server lives hears so as soon as a thread is free.
