@@ -162,6 +162,9 @@ class _Writer:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK TO turn")
                 self._connection.execute("RELEASE turn")
+        except BaseException:
+            self._spoil()
+            raise
         finally:
             self._end(self._commit)
 
@@ -183,6 +186,7 @@ class _Writer:
         try:
             self._connection.execute("RELEASE turn")
         except BaseException:
+            self._spoil()
             self._end(commit)
             raise
         commit.turns += 1
@@ -193,6 +197,11 @@ class _Writer:
         if not left_to_others:
             self._end(commit)
         return commit
+
+    def _spoil(self) -> None:
+        """Undo all that shares the commit, where what one turn wrote can't be undone or kept by itself any more."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     def _end(self, commit: _Commit | None) -> None:
         """Commit, if there is something to commit, and let go of the turn."""

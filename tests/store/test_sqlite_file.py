@@ -66,6 +66,23 @@ def turns_in_one_commit(store: SqliteStore, *turns: Any) -> list[Any]:
         return [future.exception(10) or future.result() for future in futures]
 
 
+class BreakingConnection:
+    """The writer's connection, on which a kind of statement fails as on a broken disk."""
+
+    def __init__(self, connection: Any, breaks: str) -> None:
+        self._connection, self._breaks = connection, breaks
+
+    def execute(self, sql: str, *parameters: Any) -> Any:
+        if sql.startswith(self._breaks):
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorname = "SQLITE_IOERR"
+            raise error
+        return self._connection.execute(sql, *parameters)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
 # The library.
 
 
@@ -354,3 +371,30 @@ def test_a_file_that_another_process_keeps_locked_is_busy(tmp_path: Path) -> Non
         assert names(store) == []  # reading goes on
     keep_organization(store, "afterwards")
     store.close()
+
+
+@pytest.mark.parametrize("breaks", ["ROLLBACK TO", "RELEASE"])
+def test_a_turn_that_can_neither_be_kept_nor_undone_takes_its_whole_commit_along(
+    store: SqliteStore, breaks: str
+) -> None:
+    def gives_up(tx: Any) -> None:
+        tx.add_organization(an_organization(name="Half done"))
+        if breaks == "ROLLBACK TO":
+            raise UndoError
+
+    keeps = BreakingConnection(store._writer._connection, "nothing")
+
+    def breaks_from_now_on(tx: Any) -> None:
+        tx.add_organization(an_organization(name="Shares the commit"))
+        if breaks == "ROLLBACK TO":
+            keeps._breaks = breaks
+
+    store._writer._connection = keeps
+    if breaks == "RELEASE":
+        keeps._breaks = breaks
+    outcomes = turns_in_one_commit(store, breaks_from_now_on, gives_up)
+    assert [getattr(outcome, "reason", outcome) for outcome in outcomes] == [STORE_UNAVAILABLE, STORE_UNAVAILABLE]
+    assert names(store) == []
+    keeps._breaks = "nothing"
+    keep_organization(store)
+    assert len(names(store)) == 1
