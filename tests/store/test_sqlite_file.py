@@ -377,24 +377,20 @@ def test_a_file_that_another_process_keeps_locked_is_busy(tmp_path: Path) -> Non
 def test_a_turn_that_can_neither_be_kept_nor_undone_takes_its_whole_commit_along(
     store: SqliteStore, breaks: str
 ) -> None:
-    def gives_up(tx: Any) -> None:
+    connection = store._writer._connection = BreakingConnection(store._writer._connection, "nothing")
+
+    def shares_the_commit(tx: Any) -> None:
+        tx.add_organization(an_organization(name="Shares the commit"))
+
+    def breaks_in_the_middle(tx: Any) -> None:
         tx.add_organization(an_organization(name="Half done"))
+        connection._breaks = breaks
         if breaks == "ROLLBACK TO":
             raise UndoError
 
-    keeps = BreakingConnection(store._writer._connection, "nothing")
-
-    def breaks_from_now_on(tx: Any) -> None:
-        tx.add_organization(an_organization(name="Shares the commit"))
-        if breaks == "ROLLBACK TO":
-            keeps._breaks = breaks
-
-    store._writer._connection = keeps
-    if breaks == "RELEASE":
-        keeps._breaks = breaks
-    outcomes = turns_in_one_commit(store, breaks_from_now_on, gives_up)
+    outcomes = turns_in_one_commit(store, shares_the_commit, breaks_in_the_middle)
     assert [getattr(outcome, "reason", outcome) for outcome in outcomes] == [STORE_UNAVAILABLE, STORE_UNAVAILABLE]
     assert names(store) == []
-    keeps._breaks = "nothing"
+    connection._breaks = "nothing"
     keep_organization(store)
     assert len(names(store)) == 1
