@@ -140,7 +140,7 @@ class Authentication:
         until = self._monotonic() + REMEMBERED_SECONDS
         with self._store.look() as tx:
             account = tx.account_by_identity(claims.issuer, claims.subject)
-        if account is None or not _says_the_same(account, claims):
+        if account is None or not _says_the_same(account, _filled(claims, account)):
             with self._store.transaction() as tx:
                 account = self._put_account(tx, claims)
         if len(self._accounts) >= REMEMBERED_TOKENS:
@@ -172,9 +172,17 @@ class Authentication:
             return fresh
         known = tx.account_by_identity(claims.issuer, claims.subject)
         assert known is not None  # noqa: S101 # it is what stood in the way
-        if _says_the_same(known, claims):
+        said = _filled(claims, known)
+        if _says_the_same(known, said):
             return known
-        account = replace(fresh, id=known.id, created_at=known.created_at)
+        account = replace(
+            known,
+            name=said.name,
+            email=said.email,
+            email_verified=said.email_verified,
+            avatar_url=said.avatar_url,
+            updated_at=now,
+        )
         tx.update_account(account)
         return account
 
@@ -194,6 +202,17 @@ class Authentication:
                 for id_, at in unwritten.items():
                     used.setdefault(id_, at)
             raise
+
+
+def _filled(claims: Claims, known: Account) -> Claims:
+    """Give the claims, with what this token doesn't say as it was said before: access tokens often say less."""
+    return replace(
+        claims,
+        name=known.name if claims.name == claims.subject else claims.name,
+        email=claims.email or known.email,
+        email_verified=claims.email_verified if claims.email else known.email_verified,
+        avatar_url=claims.avatar_url or known.avatar_url,
+    )
 
 
 def _says_the_same(account: Account, claims: Claims) -> bool:

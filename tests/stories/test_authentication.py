@@ -195,6 +195,17 @@ def test_the_same_subject_of_another_issuer_and_the_same_address_are_other_peopl
     assert len({first.id, issuer.account("other").id, world.account("Ada").id}) == 3
 
 
+def test_what_a_token_does_not_say_of_a_person_stays_as_it_was(world: World) -> None:
+    people = Issuer(world)
+    people.call("s-1", "ada@example.com", name="Ada")
+    told = people.account("s-1")
+    people.call("s-1", "", verified=False, name="s-1")
+    assert people.account("s-1") == told
+    people.call("s-1", "ada@example.org", verified=False, name="Ada L.")
+    changed = people.account("s-1")
+    assert (changed.name, changed.email, changed.email_verified) == ("Ada L.", "ada@example.org", False)
+
+
 def test_a_person_whose_claims_stay_the_same_is_written_once(world: World) -> None:
     issuer = Issuer(world)
     door = Door(world, issuer)
