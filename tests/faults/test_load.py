@@ -59,6 +59,7 @@ def post(body: bytes = BODY, length: int | None = None, *headers: str) -> bytes:
     return "\r\n".join([*lines, f"content-length: {len(body) if length is None else length}", "", ""]).encode() + body
 
 
+@pytest.mark.faults
 def test_slow_bodies_keep_nobody_waiting(server: RunningServer, clients: GoodClients, figure: Figure) -> None:
     with attacked(server, clients, "500 slow bodies", figure):
         slow = [connect(server) for _ in range(500)]
@@ -72,6 +73,7 @@ def test_slow_bodies_keep_nobody_waiting(server: RunningServer, clients: GoodCli
         connection.close()
 
 
+@pytest.mark.faults
 def test_slow_headers_keep_nobody_waiting(server: RunningServer, clients: GoodClients, figure: Figure) -> None:
     with attacked(server, clients, "500 slow headers", figure):
         slow = [connect(server) for _ in range(500)]
@@ -133,6 +135,7 @@ def headers_bomb(client: Http2, _round: int) -> None:
 FLOODS = [stream_flood, continuation_flood, settings_flood, ping_flood, empty_data_flood, headers_bomb]
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("attack", FLOODS, ids=lambda attack: attack.__name__)
 def test_floods_of_frames_cost_their_own_connection_alone(
     server: RunningServer, clients: GoodClients, figure: Figure, attack: Attack
@@ -280,6 +283,7 @@ def test_a_deadline_that_passed_while_waiting_begins_nothing(
     assert account["account"]["memberships"] == []
 
 
+@pytest.mark.faults
 def test_hanging_up_at_any_moment_leaves_nothing_behind(
     server: RunningServer, clients: GoodClients, figure: Figure
 ) -> None:
@@ -298,6 +302,7 @@ def test_hanging_up_at_any_moment_leaves_nothing_behind(
 # Connections.
 
 
+@pytest.mark.faults
 def test_ten_thousand_idle_connections(server: RunningServer, clients: GoodClients, figure: Figure) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     many = min(10_000, hard - 2_000)
@@ -318,6 +323,7 @@ def test_ten_thousand_idle_connections(server: RunningServer, clients: GoodClien
     wait_until(lambda: descriptors(server) <= before + 20, 30)
 
 
+@pytest.mark.faults
 def test_more_connections_than_there_are_files_for_hurt_nobody_who_is_connected(tmp_path: Path) -> None:
     with running_server(tmp_path, "--limits", "off", prefix=("prlimit", "--nofile=1200:1200")) as server:
         token = server.token("good@example.com")
@@ -340,6 +346,7 @@ def test_more_connections_than_there_are_files_for_hurt_nobody_who_is_connected(
 # More than can be done.
 
 
+@pytest.mark.faults
 def test_more_requests_than_can_be_under_way_are_refused_at_once_with_a_time_to_come_again(
     tmp_path: Path, figure: Figure
 ) -> None:
