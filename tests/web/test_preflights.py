@@ -15,11 +15,13 @@ import pytest
 from google.protobuf.descriptor_pb2 import MethodOptions
 
 from server.main import REFLECTED
-from tests.running import RunningServer, running_server
+from tests.running import RunningServer, running_server, wait_until
 from tests.web.household import (
     ACCOUNTS,
     INVITATIONS,
+    LINKS,
     ORGANIZATIONS,
+    SESSIONS,
     USERS,
     Household,
     People,
@@ -27,6 +29,7 @@ from tests.web.household import (
     household,
     people,
 )
+from tests.web.signing_in import code_for, session
 
 ALLOWED = ["https://app.example.com", "http://localhost:3000"]
 STRANGE = [
@@ -106,6 +109,15 @@ CHANGES: dict[str, Callable[[Household], tuple[str, dict[str, Any]]]] = {
     f"{INVITATIONS}/DeleteInvitation": lambda home: (home.people.ada, {"invitationId": home.invitation_id}),
     f"{INVITATIONS}/AcceptInvitation": lambda home: (home.people.eve, {"token": home.invitation_token}),
     f"{INVITATIONS}/DeclineInvitation": lambda home: (home.people.eve, {"token": home.invitation_token}),
+    f"{LINKS}/DisableInviteLink": lambda home: (home.people.ada, {"organizationId": home.organization_id}),
+}
+# What changes something for whoever sends it, as long as it is a page of ours: which needs no token, so that it is
+# tried with the cookie of a session, and looked for in cookies, mails and the session.
+BY_PAGES = {
+    f"{SESSIONS}/BeginProviderSignIn",
+    f"{SESSIONS}/SendSignInCode",
+    f"{SESSIONS}/SignInWithCode",
+    f"{SESSIONS}/SignOut",
 }
 # Gitpod's contract doesn't say of these that they change nothing, so they aren't asked for by GET; but they only read.
 READS: dict[str, Callable[[Household], tuple[str, dict[str, Any]]]] = {
@@ -201,14 +213,14 @@ def test_answers_and_errors_are_readable_from_allowed_origins_alone(
 
 
 def test_every_method_that_may_change_something_is_tried_below() -> None:
-    """A new method needs an entry in CHANGES here."""
+    """A new method needs an entry in one of the tables here."""
     changing = {
         f"/{service.type_name}/{method.name}"
         for service in REFLECTED
         for method in service.methods
         if not service.type_name.startswith("grpc.") and method.idempotency != MethodOptions.NO_SIDE_EFFECTS
     }
-    assert changing == set(CHANGES | READS | OPEN_READS)
+    assert changing == set(CHANGES | READS | OPEN_READS) | BY_PAGES
 
 
 @pytest.mark.parametrize("path", CHANGES)
@@ -216,27 +228,97 @@ def test_a_request_that_needs_no_preflight_changes_nothing(path: str, http: http
     token, message = CHANGES[path](home)
     # More than a strange page could send: it knows no token, and can't set this header without a preflight.
     credentials = bearer(token) | {"cookie": f"token={token}; access_token={token}; authorization=Bearer {token}"}
-    body = json.dumps(message).encode()
-    query = {"connect": "v1", "encoding": "json", "message": body.decode()}
     before = home.kept()
 
-    for method in ("GET", "HEAD"):
-        assert http.request(method, path, params=query, headers=credentials).status_code == 405, method
-        assert http.request(method, path, params=message, headers=credentials).status_code == 405, method
-    for content_type in SIMPLE_CONTENT_TYPES:
-        headers = credentials | ({} if content_type is None else {"content-type": content_type})
-        for params in ({}, query):
-            answer = http.post(path, content=body, params=params, headers=headers)
-            assert answer.status_code == 415, content_type
-    form = http.post(path, data=message, headers=credentials)
-    upload = http.post(path, files={name: str(value) for name, value in message.items()}, headers=credentials)
-    assert (form.status_code, upload.status_code) == (415, 415)
+    for answer in _simple_requests(http, path, message, credentials):
+        expected = 405 if answer.request.method in ("GET", "HEAD") else 415
+        assert answer.status_code == expected, answer.request.headers.get("content-type")
     assert home.kept() == before
 
     # With a content type that does need one, the very same would have changed something.
-    answer = http.post(path, content=body, headers=credentials | {"content-type": "application/json"})
-    assert answer.status_code == 200, answer.text
+    changed = http.post(path, json=message, headers=credentials)
+    assert changed.status_code == 200, changed.text
     assert home.kept() != before
+
+
+def _simple_requests(
+    http: httpx.Client, path: str, message: dict[str, Any], headers: dict[str, str]
+) -> Iterator[httpx.Response]:
+    """Send what a browser sends from any page without asking."""
+    body = json.dumps(message).encode()
+    query = {"connect": "v1", "encoding": "json", "message": body.decode()}
+    for method in ("GET", "HEAD"):
+        for params in (query, message):
+            yield http.request(method, path, params=params, headers=headers)
+    for content_type in SIMPLE_CONTENT_TYPES:
+        sent = headers | ({} if content_type is None else {"content-type": content_type})
+        for params in ({}, query):
+            yield http.post(path, content=body, params=params, headers=sent)
+    yield http.post(path, data=message, headers=headers)
+    yield http.post(path, files={name: str(value) for name, value in message.items()}, headers=headers)
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server whose pages people sign in to by codes, and which lets pages of other origins call."""
+    options = ("--development", "--mail-limit", "100", "--cors-origins", ",".join(ALLOWED))
+    with running_server(tmp_path_factory.mktemp("office"), *options) as server:
+        yield server
+
+
+# Beginning at a provider needs one: tests/faces/test_sessions.py tries that.
+@pytest.mark.parametrize("origin", [ALLOWED[0], STRANGE[0], "null"])
+@pytest.mark.parametrize("path", sorted(BY_PAGES - {f"{SESSIONS}/BeginProviderSignIn"}))
+def test_no_page_but_ours_signs_anybody_in_or_out(path: str, origin: str, office: RunningServer) -> None:
+    ours = {"x-session": "cookie", "origin": office.url, "sec-fetch-site": "same-origin"}
+    foreign = {"origin": origin, "sec-fetch-site": "cross-site"}
+    secret = session(office, "ada@example.com")
+    cookie = {"cookie": f"__Host-session={secret}"}
+    # No cookies are kept: each request says itself which it brings.
+    with httpx.Client(base_url=office.url) as http:
+
+        def ask(method: str, message: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+            answer = http.post(f"{SESSIONS}/{method}", json=message, headers=headers)
+            http.cookies.clear()
+            return answer
+
+        seen = len(office.log)
+        code_id = ask("SendSignInCode", {"email": "eve@example.com"}, ours).json()["codeId"]
+        code = code_for(office, "eve@example.com", seen)
+        message = {
+            "SendSignInCode": {"email": "eve@example.com"},
+            "SignInWithCode": {"codeId": code_id, "code": code},
+            "SignOut": {"everywhere": True},
+        }[path.rpartition("/")[2]]
+        mails = office.log.count("the code to sign in as eve@example.com")
+
+        # More than a strange page could send: it can't have this header without a preflight, which isn't granted.
+        for headers in (foreign | cookie, foreign | cookie | {"x-session": "cookie"}):
+            for answer in _simple_requests(http, path, message, headers):
+                assert answer.status_code in (405, 415), answer.request
+                assert "set-cookie" not in answer.headers
+            answer = http.post(path, json=message, headers=headers)
+            assert (answer.status_code, answer.headers.get("set-cookie")) == (403, None)
+        assert "signedIn" in ask("GetSession", {}, ours | cookie).json()
+        assert office.log.count("the code to sign in as eve@example.com") == mails
+
+        # And the very same from a page of ours does something.
+        answer = http.post(path, json=message, headers=ours | cookie)
+        assert answer.status_code == 200, answer.text
+        if path.endswith("/SendSignInCode"):
+            wait_until(lambda: office.log.count("the code to sign in as eve@example.com") > mails)
+        else:
+            assert answer.headers["set-cookie"].startswith("__Host-session=")
+        if path.endswith("/SignOut"):
+            assert "signedIn" not in ask("GetSession", {}, ours | cookie).json()
+
+
+def test_no_page_but_ours_may_ask_for_the_header_of_ours(office: RunningServer) -> None:
+    for origin in [*ALLOWED, *STRANGE]:
+        asked = {"access-control-request-method": "POST", "access-control-request-headers": "x-session, content-type"}
+        answer = httpx.options(f"{office.url}{SESSIONS}/SignOut", headers={"origin": origin} | asked)
+        assert "x-session" not in _listed(_told(answer).get("access-control-allow-headers", "")), origin
+        assert "*" not in _told(answer).get("access-control-allow-headers", ""), origin
 
 
 @pytest.mark.parametrize("path", CHANGES | READS)
