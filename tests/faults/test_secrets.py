@@ -11,7 +11,9 @@ from typing import Any
 
 import httpx
 
-from tests.running import RunningServer, running_server
+from tests.mail.mail_server import mail_server
+from tests.oidc_issuer import TOKEN_PATH, issuer
+from tests.running import RunningServer, running_server, wait_until
 
 _GITPOD = "/gitpod.v1."
 _INVITATIONS = "/invitations.v1.InvitationService/"
@@ -31,12 +33,36 @@ def _spellings(secret: str) -> list[bytes]:
     raw = [text.encode() for text in spelled]
     raw += [text.encode("utf-16-le") for text in spelled]
     raw.append(base64.b64encode(secret.encode()).rstrip(b"="))
-    if re.fullmatch(r"[0-9a-f-]{36}", secret):
+    if secret.isdecimal():
+        raw.append(f"{secret[:4]} {secret[4:]}".encode())
+    elif re.fullmatch(r"[0-9a-f-]{36}", secret):
         raw += [uuid.UUID(secret).bytes, base64.b64encode(uuid.UUID(secret).bytes).rstrip(b"=")]
     else:
         body = secret.split("_", 1)[1]
         raw += [body.encode(), base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))]
     return raw
+
+
+def _files(directory: Path) -> dict[str, bytes]:
+    """Give what the service keeps but its key, and a backup of it, while it runs."""
+    backup = directory / "backup.db"
+    source, copy = sqlite3.connect(directory / "organizations.db"), sqlite3.connect(backup)
+    source.backup(copy)
+    source.close()
+    copy.close()
+    kept = {file.name: file.read_bytes() for file in directory.iterdir() if file.suffix != ".key"}
+    assert {"organizations.db", "organizations.db-wal", "backup.db"} <= set(kept)
+    return kept
+
+
+def _found(secrets: dict[str, str], kept: dict[str, bytes]) -> list[str]:
+    return [
+        f"{what} in {name}"
+        for what, secret in secrets.items()
+        for name, content in kept.items()
+        for spelling in _spellings(secret)
+        if spelling in content
+    ]
 
 
 def test_no_live_secret_stands_in_the_database_its_wal_a_backup_or_the_log(tmp_path: Path) -> None:
@@ -66,23 +92,96 @@ def test_no_live_secret_stands_in_the_database_its_wal_a_backup_or_the_log(tmp_p
         again = _ask(server, account, _INVITATIONS + "CreateInvitation", organization | {"invitation": new}, "k-3")
         assert again == invited
 
-        backup = tmp_path / "backup.db"
-        source, copy = sqlite3.connect(tmp_path / "organizations.db"), sqlite3.connect(backup)
-        source.backup(copy)
-        source.close()
-        copy.close()
-        kept = {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.suffix != ".key"}
-        assert {"organizations.db", "organizations.db-wal", "backup.db"} <= set(kept)
+        kept = _files(tmp_path)
     kept["log"] = server.log.encode()
     assert b"CreateOrganizationInvite" in kept["log"]
-    found = [
-        f"{what} in {name}"
-        for what, secret in secrets.items()
-        for name, content in kept.items()
-        for spelling in _spellings(secret)
-        if spelling in content
-    ]
-    assert found == []
+    assert _found(secrets, kept) == []
+
+
+_OURS = {"x-session": "cookie"}
+_PUBLIC = ("--public-url", "https://organizations.example.com")
+_SESSIONS = "/invitations.v1.SessionService/"
+
+
+def _cookie(answer: httpx.Response, name: str) -> str:
+    (value,) = [one for one in re.findall(rf"{name}=([^;,]*)", answer.headers.get("set-cookie", "")) if one]
+    return str(value)
+
+
+def _use_session(url: str, secret: str) -> None:
+    """Read and write as a page does, also where it is refused, and with a key that keeps the answer."""
+    headers = {**_OURS, "cookie": f"__Host-session={secret}"}
+    for method, sent in (
+        (_SESSIONS + "GetSession", {}),
+        (_GITPOD + "AccountService/GetAccount", {}),
+        (_GITPOD + "OrganizationService/CreateOrganization", {"name": "Acme"}),
+        (_GITPOD + "OrganizationService/GetOrganization", {"organizationId": str(uuid.uuid4())}),
+    ):
+        httpx.post(url + method, json=sent, headers={**headers, "idempotency-key": f"key of {method}"})
+    made = httpx.post(f"{url}{_GITPOD}AccountService/GetAccount", json={}, headers=headers)
+    assert made.status_code == 200, made.text
+    foreign = {"cookie": headers["cookie"], "origin": "https://evil.example"}
+    assert httpx.post(f"{url}{_GITPOD}AccountService/GetAccount", json={}, headers=foreign).status_code == 401
+    assert httpx.get(f"{url}/console", headers=headers).status_code in (200, 503)
+
+
+def test_no_code_to_sign_in_and_no_session_stands_anywhere_either(tmp_path: Path) -> None:
+    with mail_server() as smtp, running_server(tmp_path, "--smtp-url", smtp.url, *_PUBLIC) as server:
+        secrets = {}
+        for name in ("used", "waiting"):
+            asked = httpx.post(f"{server.url}{_SESSIONS}SendSignInCode", json={"email": "ada@example.com"},
+                               headers=_OURS)  # fmt: skip
+            assert asked.status_code == 200, asked.text
+            wait_until(lambda: len(smtp.mails) > len(secrets))
+            (shown,) = re.findall(r"^(\d{4} \d{4})$", smtp.mails[-1].part("plain"), re.MULTILINE)
+            secrets[f"code that is {name}"] = shown.replace(" ", "")
+            if name == "used":
+                given = {"codeId": asked.json()["codeId"], "code": shown}
+                # A key keeps answers, and must not keep this one, nor the request.
+                keep = {**_OURS, "idempotency-key": "k-1"}
+        answer = httpx.post(f"{server.url}{_SESSIONS}SignInWithCode", json=given, headers=keep)
+        assert answer.status_code == 200, answer.text
+        secrets["session"] = _cookie(answer, "__Host-session")
+        _use_session(server.url, secrets["session"])
+        kept = _files(tmp_path)
+    kept["log"] = server.log.encode()
+    assert b"SignInWithCode" in kept["log"]
+    assert _found(secrets, kept) == []
+
+
+def test_nothing_of_a_sign_in_at_a_provider_stands_anywhere(tmp_path: Path) -> None:
+    with issuer() as provider:
+        provider.client_secrets["pages"] = "the client's own secret"
+        trusted = {"OIDC_ISSUER": provider.url, "OIDC_AUDIENCE": "us", "OIDC_CLIENT_ID": "pages",
+                   "OIDC_CLIENT_SECRET": provider.client_secrets["pages"]}  # fmt: skip
+        with running_server(tmp_path, *_PUBLIC, environ=trusted) as server:
+            url = server.url
+            begun = httpx.post(f"{url}{_SESSIONS}BeginProviderSignIn", json={}, headers=_OURS)
+            assert begun.status_code == 200, begun.text
+            cookie = {"cookie": f"__Host-sign-in={_cookie(begun, '__Host-sign-in')}"}
+            way_back = httpx.URL(httpx.get(begun.json()["authorizationUrl"]).headers["location"])
+            code = way_back.params["code"]
+            secrets = {"state": way_back.params["state"], "nonce": provider.begun[code]["nonce"], "code": code,
+                       "cookie of the sign-in": cookie["cookie"].partition("=")[2]}  # fmt: skip
+            # Refused first, since a log tells most of what is refused: another state, a token that is none.
+            callback = f"{url}/sign-in/callback"
+            assert (
+                "error" in httpx.get(callback, params={"code": code, "state": "x"}, headers=cookie).headers["location"]
+            )
+            provider.answers[TOKEN_PATH] = 200, {}, b'{"id_token": "a.refused.token", "access_token": "x"}'
+            refused = httpx.get(callback, params=way_back.params, headers=cookie)
+            assert "error=SIGN_IN_REFUSED" in refused.headers["location"]
+            del provider.answers[TOKEN_PATH]
+            answer = httpx.get(callback, params=way_back.params, headers=cookie)
+            assert answer.headers["location"] == "/console", answer.headers
+            secrets["session"] = _cookie(answer, "__Host-session")
+            _use_session(url, secrets["session"])
+            kept = _files(tmp_path)
+    kept["log"] = server.log.encode()
+    assert b"/sign-in/callback" in kept["log"]
+    assert _found({"session": secrets.pop("session")}, kept) == []
+    secrets |= {"client's secret": provider.client_secrets["pages"], "refused token": "a.refused.token"}
+    assert [(what, name) for what, secret in secrets.items() for name in kept if secret.encode() in kept[name]] == []
 
 
 def test_a_copy_without_the_key_shows_no_link_and_with_it_does(tmp_path: Path) -> None:
