@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 from connectrpc.request import RequestContext
 from protobuf.wkt import Timestamp
@@ -124,7 +124,8 @@ def callback(sign_in: SignIn) -> WSGIApplication:
             cookies.append(_session_cookie(signed_in))
         except Exception as error:  # noqa: BLE001 # a page of ours tells the person
             refusal = refuse(error)
-            location = f"{base}/sign-in?error={refusal.reason.name}"
+            asked = {"error": refusal.reason.name, "return": sign_in.way_back(sealed).removeprefix(base)}
+            location = f"{base}/sign-in?{urlencode({name: value for name, value in asked.items() if value})}"
             if refusal.reason is SIGN_IN_EXPIRED:
                 # Not the answer to what this browser has begun, which may still come.
                 cookies = []

@@ -104,6 +104,13 @@ class SignIn:
         claims = provider.claims(answer["code"], nonce=kept["nonce"], verifier=kept["verifier"])
         return self.sessions.start(self.authentication.account_of(claims)), kept["path"]
 
+    def way_back(self, sealed: str) -> str:
+        """Give where a browser was going that holds what `begin` gave; empty where it doesn't, or not any more."""
+        try:
+            return self._opened(sealed)["path"]
+        except ServiceError:
+            return ""
+
     def _provider(self) -> SignInProvider:
         if self.options.provider is None:
             raise ServiceError(SIGN_IN_UNAVAILABLE)

@@ -83,9 +83,9 @@ class Lobby:
         answer = page.visit(CALLBACK, query)
         assert answer.status == 303
         assert "__Host-session" not in page.cookies
-        path, _, reason = answer.headers["location"].partition("?error=")
-        assert path == self.base_path + "/sign-in"
-        return reason
+        location = urlsplit(answer.headers["location"])
+        assert location.path == self.base_path + "/sign-in"
+        return dict(parse_qsl(location.query))["error"]
 
 
 @pytest.fixture
@@ -303,6 +303,16 @@ def test_where_the_pages_are_in_a_folder_people_come_back_there(lobby: Lobby) ->
     lobby.open()
     assert lobby.sign_in(lobby.page(), "").headers["location"] == "/orgs/console"
     assert lobby.refused(lobby.page(), "") == "SIGN_IN_EXPIRED"
+
+
+@pytest.mark.parametrize("folder", ["", "/orgs"])
+def test_who_is_refused_still_goes_on_where_they_were_when_they_try_again(lobby: Lobby, folder: str) -> None:
+    lobby.base_path = folder
+    lobby.open()
+    page = lobby.page()
+    query = lobby.at_provider(page, f"{folder}/invite/abc?x=1")
+    refused = page.visit(CALLBACK, changed(query, code=None, error="access_denied"))
+    assert refused.headers["location"] == f"{folder}/sign-in?error=SIGN_IN_REFUSED&return=%2Finvite%2Fabc%3Fx%3D1"
 
 
 # A provider that is down, slow or strange.

@@ -29,6 +29,9 @@ function returnPath(): string {
 
 const RETURN = returnPath();
 
+/** The same as the provider's way back goes there: from the root of the host. */
+const { pathname, search } = new URL(urlOf(RETURN));
+
 /** A code that was sent, kept for the tab: a telephone may drop the page while its owner reads the mail. */
 interface Sent {
   codeId: string;
@@ -166,7 +169,7 @@ function CameBack() {
 function Provider({ name }: { name: string }) {
   const begin = useAction(async () => {
     const { authorizationUrl } = await sessions.beginProviderSignIn({
-      returnPath: RETURN,
+      returnPath: pathname + search,
       chooseAccount: signedOutHere(),
     });
     location.assign(authorizationUrl);
