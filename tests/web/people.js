@@ -97,19 +97,21 @@ const steps = {
   /** Clicks, and follows the redirects from there up to one that leads to a path, whose address it gives. */
   "click and stop": async ({ tab }, [name, part]) => {
     const { request } = tab.context();
-    const stopped = new Promise((stop) => {
-      const follow = async (route) => {
-        let response = await route.fetch({ maxRedirects: 0 });
-        let { location } = response.headers();
-        while (location && !location.includes(part)) {
-          response = await request.get(new URL(location, response.url()).href, { maxRedirects: 0 });
-          location = response.headers().location;
-        }
-        await route.fulfill({ contentType: "text/html", body: "" });
-        stop(location);
-      };
-      tab.route(() => true, follow, { times: 1 });
+    let stop;
+    const stopped = new Promise((resolve) => {
+      stop = resolve;
     });
+    const follow = async (route) => {
+      let response = await route.fetch({ maxRedirects: 0 });
+      let { location } = response.headers();
+      while (location && !location.includes(part)) {
+        response = await request.get(new URL(location, response.url()).href, { maxRedirects: 0 });
+        location = response.headers().location;
+      }
+      await route.fulfill({ contentType: "text/html", body: "" });
+      stop(location ?? null);
+    };
+    await tab.route(() => true, follow, { times: 1 });
     await tab.getByRole("button", { name, exact: true }).click();
     return stopped;
   },
@@ -215,7 +217,6 @@ const steps = {
           document.createElement("script").textContent = "globalThis.harmed = 1";
         },
         text: () => new Function("globalThis.harmed = 1")(),
-        handler: () => document.body.setAttribute("onclick", "globalThis.harmed = 1"),
       };
       return Object.fromEntries(
         Object.entries(attempts).map(([name, attempt]) => {

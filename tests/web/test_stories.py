@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from server.domain.secrets import SecretKeys
 from server.domain.session import MAX_WRONG_GUESSES
+from server.main import build_service, open_store
+from server.service.call import Call
+from server.service.invitations import NewInvitation
+from server.settings import Settings
 from tests.certificates import self_signed
 from tests.mail.mail_server import mail_server
 from tests.running import running_server, wait_until
@@ -134,6 +141,22 @@ def test_people_answer_mails_and_what_cant_be_answered_says_why(newcomer: Come, 
     assert "kim@example.com" not in ada.see("3 members")["text"]
 
 
+def test_an_invitation_expires(newcomer: Come, town: Town) -> None:
+    then = datetime.now(UTC) - timedelta(days=1)
+    settings = Settings.from_environ({"DATABASE_URL": town.service.database_url})
+    with closing(open_store(settings)) as store:
+        yesterday = build_service(store, SecretKeys(settings.secret_keys()), clock=lambda: then)
+        ada = yesterday.authentication.local_account("ada@example.org")
+        secret, _ = yesterday.tokens.issue(ada, description="for the tests", expires_at=None)
+        call = Call(yesterday.authentication.who(secret))
+        organization, _ = yesterday.organizations.create(call, "Brief")
+        new = NewInvitation("late@example.org", ttl=timedelta(hours=1), send_email=False)
+        token = yesterday.invitations.create(call, organization.id, new).token
+    late = newcomer(f"/invitations#{token}")
+    seen = shown(late, "has expired. Ask an admin of the organization to send it again.", "invitation-expired")
+    assert seen["buttons"] == []
+
+
 def test_another_account_is_told_so_and_changes_to_the_right_one(newcomer: Come, town: Town) -> None:
     ada = newcomer()
     found(ada, town, "ada", "Addressed")
@@ -210,3 +233,43 @@ def test_the_session_is_kept_on_this_machine_and_behind_tls(host: str, chromium:
         ada.see("Send me a code")
         assert ada.said() == []
         ada.do("leave")
+
+
+# When the provider says no.
+
+
+def test_what_goes_wrong_at_the_provider_is_told_and_changes_nothing(newcomer: Come, town: Town) -> None:
+    before = town.rows()
+    kim = newcomer("/sign-in?return=/console")
+    kim.click(f"Continue with {NAME}")
+    kim.see("Who are you?")
+    kim.click("Don't")
+    seen = shown(kim, "The sign-in provider didn't say who you are", "sign-in-refused")
+    assert seen["buttons"] == [f"Continue with {NAME}"]
+    assert "Afterwards you go on where you were." in seen["text"]
+
+    # The way back of a browser that began is of no use in another one.
+    kim.click(f"Continue with {NAME}")
+    kim.see("Who are you?")
+    kim.fill("Who are you?", "kim")
+    back = kim.do("click and stop", ["Let me in", "/sign-in/callback"])
+    mallory = newcomer()
+    mallory.open(back)
+    shown(mallory, "Begin again.", "sign-in-expired")
+    assert town.rows() == before
+    # And still is of use in the right one.
+    kim.open(back)
+    kim.see("Organizations")
+
+
+def test_a_provider_that_is_down_is_told(newcomer: Come, town: Town) -> None:
+    kim = newcomer("/sign-in?return=/console")
+    kim.click(f"Continue with {NAME}")
+    kim.see("Who are you?")
+    kim.fill("Who are you?", "kim")
+    back = kim.do("click and stop", ["Let me in", "/sign-in/callback"])
+    before = town.rows()
+    with town.provider.down():
+        kim.open(back)
+        shown(kim, "The sign-in provider can't be reached at the moment.", "sign-in-unavailable")
+    assert town.rows() == before
