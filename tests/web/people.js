@@ -208,7 +208,9 @@ const steps = {
     ),
   /** What a script does that tries to bring in others; tells what it was stopped with, and nothing for what worked. */
   misbehave: ({ tab }) =>
-    tab.evaluate(() => {
+    tab.evaluate(async () => {
+      // Later, when it isn't the browser's own tools any more that run it: they may do what pages may not.
+      await new Promise((later) => setTimeout(later));
       const attempts = {
         html: () => {
           document.createElement("div").innerHTML = "<img src=x onerror='globalThis.harmed = 1'>";
@@ -217,6 +219,7 @@ const steps = {
           document.createElement("script").textContent = "globalThis.harmed = 1";
         },
         text: () => new Function("globalThis.harmed = 1")(),
+        handler: () => document.createElement("div").setAttribute("onclick", "globalThis.harmed = 1"),
       };
       return Object.fromEntries(
         Object.entries(attempts).map(([name, attempt]) => {

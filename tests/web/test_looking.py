@@ -37,6 +37,8 @@ SCANNERS = (
 PREFETCHING = {"purpose": "prefetch", "sec-purpose": "prefetch;prerender", "x-moz": "prefetch"}
 COOKIES = {"__Host-session": "made-up", "__Host-sign-in": "made-up", "other": "1"}
 
+pytestmark = pytest.mark.slow
+
 
 def made_link(admin: Person) -> str:
     admin.follow("Invite link")

@@ -29,6 +29,8 @@ UNTIL_ANSWER = "Nothing happens until you accept or decline."
 
 # By the link.
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_organization_fills_by_its_link_and_an_old_link_says_so(newcomer: Come, town: Town) -> None:
     ada = newcomer()
@@ -146,7 +148,7 @@ def test_an_invitation_expires(newcomer: Come, town: Town) -> None:
     settings = Settings.from_environ({"DATABASE_URL": town.service.database_url})
     with closing(open_store(settings)) as store:
         yesterday = build_service(store, SecretKeys(settings.secret_keys()), clock=lambda: then)
-        ada = yesterday.authentication.local_account("ada@example.org")
+        ada = yesterday.authentication.local_account("ada@example.org", "Ada")
         secret, _ = yesterday.tokens.issue(ada, description="for the tests", expires_at=None)
         call = Call(yesterday.authentication.who(secret))
         organization, _ = yesterday.organizations.create(call, "Brief")
