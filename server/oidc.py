@@ -26,6 +26,7 @@ from joserfc.jwt import JWTClaimsRegistry
 
 from server.domain.account import Claims
 from server.domain.errors import CREDENTIALS_INVALID, ISSUER_UNAVAILABLE, ServiceError, WrongSecretError
+from server.domain.hosts import is_this_machine
 from server.domain.text import is_plain_line
 
 if TYPE_CHECKING:
@@ -54,7 +55,6 @@ WAIT_SECONDS = 3.0
 PAUSE_SECONDS = {"no keys yet": 5, "keys are old": 30, "no key fits": 30}
 
 _log = logging.getLogger(__name__)
-_LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 # What reading a stranger's text raises: KeyError and TypeError where its JSON has another shape than expected,
 # RecursionError where it is nested too deeply.
 UNREADABLE = (JoseError, ValueError, TypeError, KeyError, RecursionError)
@@ -336,7 +336,7 @@ def _can_verify(key: Key, algorithm: JWSAlgModel) -> bool:
 def require_safe_url(url: str) -> None:
     """Raise ValueError unless nobody on the way can change what the URL gives: https, or this machine."""
     parts = urlsplit(url)
-    is_local = parts.scheme == "http" and _LOOPBACK.fullmatch(parts.hostname or "")
+    is_local = parts.scheme == "http" and is_this_machine(parts.hostname or "")
     if not parts.hostname or not (parts.scheme == "https" or is_local):
         raise ValueError(f"{url!r} is not an https URL")
 

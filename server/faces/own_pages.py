@@ -7,14 +7,16 @@ the origin, and what the browser says of where the request comes from.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from server.domain.errors import SAME_ORIGIN_REQUIRED, ServiceError
+from server.domain.hosts import is_this_machine
 
 SESSION_COOKIE = "__Host-session"
 SIGN_IN_COOKIE = "__Host-sign-in"
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+_PORT = re.compile(r":[0-9]+$")
 
 
 def cookie(headers: Mapping[str, str], name: str) -> str:
@@ -67,4 +69,4 @@ class OwnPages:
         if origin == self._origin or origin == f"https://{host}":
             return True
         # Without TLS anybody on the way could be the page, except on this machine.
-        return origin == f"http://{host}" and host.rpartition(":")[0] in _LOOPBACK
+        return origin == f"http://{host}" and is_this_machine(_PORT.sub("", host).strip("[]"))

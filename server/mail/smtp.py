@@ -11,6 +11,7 @@ from email.message import EmailMessage
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from server.domain.hosts import is_this_machine
 from server.mail import MailSetupError
 from server.mail.message import Sender, compose, recipient
 from server.mail.render import Templates
@@ -20,7 +21,6 @@ TIMEOUT_SECONDS = 10.0
 """How long each answer of the mail server is waited for."""
 
 _PORTS = {"smtp": 587, "smtps": 465}
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HOW = "write smtp://user:password@host:587, or smtps://host for TLS from the start"
 
 
@@ -159,7 +159,7 @@ class _Connection:
             raise MailServerError("the mail server doesn't offer STARTTLS, which SMTP_URL requires")
         if not server.user:
             return
-        if not encrypted and server.starttls != "never" and server.host not in _LOOPBACK:
+        if not encrypted and server.starttls != "never" and not is_this_machine(server.host):
             raise MailServerError(
                 "the mail server doesn't offer STARTTLS, and the password isn't sent unencrypted unless SMTP_URL says"
                 " starttls=never"

@@ -218,6 +218,10 @@ OURS: list[dict[str, str | None]] = [
     {"origin": "https://orgs.example.com", "host": "orgs.example.com"},
     {"origin": "http://127.0.0.1:1234", "host": "127.0.0.1:1234"},
     {"origin": "HTTP://LOCALHOST:8080"},
+    # The usual port, of which browsers say nothing.
+    {"origin": "http://localhost", "host": "localhost"},
+    {"origin": "http://[::1]:8080", "host": "[::1]:8080"},
+    {"origin": "http://[::1]", "host": "[::1]"},
 ]
 NOT_OURS: list[dict[str, str | None]] = [
     {"x-session": None},
@@ -232,6 +236,8 @@ NOT_OURS: list[dict[str, str | None]] = [
     {"origin": "http://localhost"},
     # Without TLS anybody on the way can be the page.
     {"origin": "http://orgs.example.com", "host": "orgs.example.com"},
+    {"origin": "http://localhost.example.com:8080", "host": "localhost.example.com:8080"},
+    {"origin": "http://localhost:x", "host": "localhost:x"},
     {"origin": "https://evil.example", "host": "orgs.example.com"},
     {"sec-fetch-site": "cross-site"},
     {"sec-fetch-site": "same-site"},
