@@ -17,7 +17,7 @@ from gen.invitations.v1 import session_pb as pb
 from gen.invitations.v1.session_connect import SessionServiceSync
 from server.domain.errors import SIGN_IN_EXPIRED, ServiceError
 from server.domain.session import SignInMethods
-from server.faces.connect import refuse
+from server.faces.connect import refuse, require_admitted
 from server.faces.own_pages import SESSION_COOKIE, SIGN_IN_COOKIE, OwnPages, cookie, set_cookie
 from server.service.authentication import Authentication
 from server.service.sessions import Sessions, SignedIn
@@ -118,6 +118,8 @@ def callback(sign_in: SignIn) -> WSGIApplication:
         sealed = cookie({"cookie": environ.get("HTTP_COOKIE", "")}, SIGN_IN_COOKIE)
         cookies = [set_cookie(SIGN_IN_COOKIE, "", 0)]
         try:
+            # Too many, or too late: the provider isn't asked either.
+            require_admitted()
             if not sealed:
                 raise ServiceError(SIGN_IN_EXPIRED)
             signed_in, location = sign_in.finish(sealed, _parameters(environ.get("QUERY_STRING", "")))

@@ -111,7 +111,7 @@ def rate_limited(name: str, rate: Rate, wait_seconds: float) -> ServiceError:
 
 
 class Guesses:
-    """Slows guessing: of access tokens, invite ids and mailed tokens.
+    """Slows guessing: of access tokens, sessions, invite ids, mailed tokens and codes to sign in.
 
     Who is known pays alone: a signed-in caller's wrong guesses count against the caller. All others count against the
     client's address. When an address has used up its guesses, a token that was right from there within the last hour

@@ -14,12 +14,16 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
 
+from server.domain.rates import Rate
 from server.domain.secrets import SecretKeys
 from server.domain.session import SignInMethods
+from server.edge import ARRIVAL
+from server.faces.own_pages import SESSION_COOKIE
 from server.main import build_edge, build_service
 from server.oidc import IssuerConfig, JwtVerifier
 from server.oidc_sign_in import OidcProvider
 from server.ports import Store
+from server.service.limits import UNLIMITED, Limits
 from server.service.sign_in import SignInOptions
 from tests.conftest import KEY, GivenClock
 from tests.faces.browser_like import ORIGIN, Page
@@ -46,6 +50,7 @@ class Lobby:
     provider: Issuer
     secret: str = ""
     base_path: str = ""
+    limits: Limits = UNLIMITED
     wire: Wire = field(init=False)
 
     def __post_init__(self) -> None:
@@ -58,7 +63,7 @@ class Lobby:
         options = SignInOptions(SignInMethods("Accounts"), provider, base_path=self.base_path)
         keys = SecretKeys([KEY])
         service = build_service(self.store, keys, clock=self.clock, verifier=verifier, sign_in=options)
-        self.wire = Wire(build_edge(service, public_url=ORIGIN))
+        self.wire = Wire(build_edge(service, public_url=ORIGIN, limits=self.limits))
 
     def page(self) -> Page:
         return Page(self.wire)
@@ -313,6 +318,23 @@ def test_who_is_refused_still_goes_on_where_they_were_when_they_try_again(lobby:
     query = lobby.at_provider(page, f"{folder}/invite/abc?x=1")
     refused = page.visit(CALLBACK, changed(query, code=None, error="access_denied"))
     assert refused.headers["location"] == f"{folder}/sign-in?error=SIGN_IN_REFUSED&return=%2Finvite%2Fabc%3Fx%3D1"
+
+
+def test_who_comes_too_often_is_sent_back_and_the_provider_is_not_asked(lobby: Lobby) -> None:
+    page = lobby.page()
+    query = lobby.at_provider(page)
+    lobby.limits = Limits({"address": Rate(3, 60)})
+    lobby.open()
+    kept = dict(page.cookies)
+    headers = {"cookie": page.cookie, ARRIVAL: "192.0.2.1"}
+    for _ in range(5):
+        answer = lobby.wire.http(CALLBACK, b"", headers, http_method="GET", query=changed(query, code="a guess"))
+    assert answer.headers["location"].startswith("/sign-in?error=RATE_LIMITED&")
+    assert lobby.provider.asked[TOKEN_PATH] == 3
+    assert not [cookie for cookie in answer.set_cookies if SESSION_COOKIE in cookie]
+    assert lobby.wire.http("/healthz", b"", headers, http_method="GET").status == 200
+    # Others come back as they did.
+    assert Page(lobby.wire, kept).visit(CALLBACK, query).headers["location"] == "/invite/abc?x=1"
 
 
 # A provider that is down, slow or strange.

@@ -10,17 +10,20 @@ from typing import Any
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
+from server.domain.rates import Rate
 from server.domain.secrets import SecretKeys
 from server.domain.session import SignInMethods
+from server.edge import ARRIVAL
 from server.main import Service, build_edge, build_service
 from server.ports import Store
 from server.serve import _CORS_REQUEST_HEADERS, Listen, Server
 from server.service.invitations import InvitationPolicy
+from server.service.limits import Limits
 from server.service.sign_in import SignInOptions
 from server.settings import Settings
 from tests.conftest import KEY, GivenClock
 from tests.faces.browser_like import ORIGIN, SESSIONS, Page
-from tests.faces.wire import PROTOCOLS, Answer, Wire
+from tests.faces.wire import CONNECT_JSON, PROTOCOLS, Answer, Wire
 from tests.stories.people import some_id
 
 CODES = SignInOptions(methods=SignInMethods(email_code=True))
@@ -206,6 +209,22 @@ def test_an_idempotency_key_keeps_no_session(office: Office) -> None:
     assert page.keep(office.wire.http(path, request, headers)).status == 200
     assert office.wire.http(path, request, headers).status == 400
     assert page.signed_in() is not None
+
+
+@pytest.mark.parametrize("what", ["code", "session"])
+def test_wrong_codes_and_sessions_are_guesses_of_the_address_that_they_come_from(office: Office, what: str) -> None:
+    wire = Wire(build_edge(office.service, public_url=ORIGIN, limits=Limits({"guesses": Rate(3, 60)})))
+
+    def guess(address: str) -> str:
+        if what == "code":
+            page, method, sent = Page(wire), "SignInWithCode", {"codeId": some_id(), "code": "12345678"}
+        else:
+            page, method, sent = Page(wire, {"__Host-session": f"orgsvcses_{some_id()}"}), "GetAccount", {}
+        return wire.call(CONNECT_JSON, method, sent, headers={**page.headers, ARRIVAL: address}).reason
+
+    wrong = "SIGN_IN_CODE_WRONG" if what == "code" else "CREDENTIALS_MISSING"
+    assert [guess("192.0.2.1") for _ in range(4)] == [wrong] * 3 + ["RATE_LIMITED"]
+    assert guess("192.0.2.2") == wrong
 
 
 # When the cookie counts.
