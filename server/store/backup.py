@@ -134,7 +134,13 @@ def _require_ours(db: Any, path: Path) -> None:
 
 
 def _require_sound(db: Any, path: Path) -> None:
-    found = " ".join(db.execute("PRAGMA integrity_check(1)").fetchone()[0].split())
+    try:
+        found = " ".join(db.execute("PRAGMA integrity_check(1)").fetchone()[0].split())
+    except sqlite3.DatabaseError as error:
+        # Damaged so that it can't even be checked.
+        if not str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            raise
+        found = str(error)
     if found != "ok":
         raise BackupError(f"{path} is damaged ({found}); use an older backup")
     _require_ours(db, path)
