@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from server.domain.errors import OVERLOADED, ServiceError
+from server.domain.errors import OVERLOADED, PROTOCOL_ERROR, ServiceError
 from server.faces.exchange import Exchange, current_exchange
 from server.ids import new_id
 from server.logs import ACCESS_LOG, RequestRecord
@@ -65,6 +65,9 @@ _ARRIVAL_KEY = "HTTP_" + ARRIVAL.upper().replace("-", "_")
 LONGEST_WAIT_SECONDS = 5.0
 """A request that has waited longer than this for a thread is refused: there is more to do than can be done."""
 
+HUNG_UP = "canceled"
+"""How the log tells of a request whose client hung up before it was read: nobody heard an answer."""
+
 RETRY_SECONDS = 1.0
 """When to come again after an overload."""
 
@@ -91,6 +94,31 @@ def _network(address: str) -> str:
     except ValueError:
         return address
     return str(six.ipv4_mapped or ipaddress.IPv6Network((int(six) >> 64 << 64, 64)))
+
+
+class _Body:
+    """A request's body, which its client may not wait to have read."""
+
+    __slots__ = ("_stream", "hung_up")
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.hung_up = False
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to so many bytes. Once the client has hung up that is refused, and after that there is no more."""
+        if self.hung_up:
+            return b""
+        try:
+            content: bytes = self._stream.read(size)
+        except RuntimeError as error:
+            # The server's, of a request that is over. What there was of it mustn't pass for the whole.
+            self.hung_up = True
+            raise ServiceError(PROTOCOL_ERROR, {"problem": "the client hung up"}) from error
+        return content
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class Edge:
@@ -122,6 +150,7 @@ class Edge:
         # The server mounts us at "/", and takes that away from the path.
         path = environ["PATH_INFO"] = "/" + environ.get("PATH_INFO", "").lstrip("/")
         environ["SCRIPT_NAME"] = ""
+        body = environ["wsgi.input"] = _Body(environ["wsgi.input"])
         given = environ.get("HTTP_X_REQUEST_ID", "")
         exchange = Exchange(
             request_id=given if _REQUEST_ID.fullmatch(given) else new_id(),
@@ -147,6 +176,11 @@ class Edge:
             exchange.refusal = refusal
         try:
             return self._application(path)(environ, start)
+        except ServiceError:
+            if not body.hung_up:
+                raise
+            # Read beside any face, only to be thrown away.
+            return [] if status_sent else _NOT_HEARD(environ, start)
         finally:
             current_exchange.reset(token)
             if exchange.wrong is not None:
@@ -157,7 +191,7 @@ class Edge:
                         method=_told(path),
                         http_method=environ.get("REQUEST_METHOD", ""),
                         status=status_sent,
-                        code=_code(exchange, status_sent),
+                        code=HUNG_UP if body.hung_up else _code(exchange, status_sent),
                         reason=exchange.reason,
                         ms=round((time.monotonic() - began + waited) * 1000, 3),
                         request_id=exchange.request_id,
@@ -204,4 +238,5 @@ def _answer(status: str, content: dict[str, str]) -> WSGIApplication:
     return application
 
 
+_NOT_HEARD = _answer("400 Bad Request", {"code": HUNG_UP, "message": "The client hung up."})
 _NOT_FOUND = _answer("404 Not Found", {"code": "not_found", "message": "There is nothing at this path."})
