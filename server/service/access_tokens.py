@@ -152,7 +152,9 @@ class AccessTokens:
         call.require_person()
         with writing(self.store, call) as tx:
             token = _own(call, tx.access_token_by_id(token_id))
-            tx.revoke_access_token(token.id, self.clock())
+            # Of two who revoke it at once, one finds it gone.
+            if not tx.revoke_access_token(token.id, self.clock()):
+                raise ServiceError(ACCESS_TOKEN_NOT_FOUND)
 
     def list_all(self, account: Account) -> Sequence[AccessToken]:
         """List all tokens of an account that aren't revoked, for the operator."""
