@@ -53,7 +53,7 @@ class LookedAtBefore(Invitations):
         with writing(self._store, call) as tx:
             status = InvitationStatus.ACCEPTED
             moved = self._change(tx, found, stored_status=status, accepted_account_id=account.id)
-            member = self._grant(tx, moved, account, tx.member(found.organization_id, account.id))
+            member = self._grant(tx, moved, account)
             return self._views(tx, [moved])[0], member
 
     def decline(self, call: Call, *, token: str = "", invitation_id: str = "") -> InvitationView:
@@ -88,7 +88,7 @@ class GrantedBefore(Invitations):
         with writing(self._store, call) as tx:
             found = self._presented(tx, call, token, invitation_id)
             found.require_pending(self._clock())
-            self._grant(tx, found, account, tx.member(found.organization_id, account.id))
+            self._grant(tx, found, account)
         time.sleep(_PAUSE_SECONDS)
         return super().accept(call, token=token, invitation_id=invitation_id)
 
