@@ -55,6 +55,7 @@ class _Search:
         self._known = sorted((call for call in calls if not call.in_doubt), key=lambda call: call.began)
         doubted = (call for call in calls if call.in_doubt and call.what not in READS)
         self._doubted = sorted(doubted, key=lambda call: call.began)
+        self._twins = _twins(self._doubted)
         self._touch = Footprints(calls, seats=specification.seats is not None)
         self._all = (1 << len(self._known)) - 1
         self._seen: dict[tuple[int, State], list[tuple[int, int]]] = {}
@@ -109,7 +110,7 @@ class _Search:
         left = [
             (self._touch.of(call, state), number)
             for number, call in enumerate(self._doubted)
-            if call.began <= until and not doubted >> number & 1
+            if call.began <= until and not doubted >> number & 1 and self._twins[number] & ~doubted == 0
         ]
         self._dice.shuffle(left)
         left.sort(key=lambda one: not one[0].writes & hung)
@@ -150,6 +151,20 @@ class _Search:
         moment = max(latest, call.began)
         for after in self._specification.steps(state, call, moment):
             yield after, moment
+
+
+def _twins(doubted: Sequence[Call]) -> list[int]:
+    """Give for each call in doubt, as a bit, the one like it that began last before it, 0 where there is none.
+
+    Whatever order there is with the later of the two done and the earlier not, there is one the other way round too.
+    """
+    last: dict[object, int] = {}
+    twins = []
+    for number, call in enumerate(doubted):
+        alike = call.what, call.who, call.asked, call.expires_at, tuple(m for m in call.made if not m.startswith("?"))
+        twins.append(last.get(alike, 0))
+        last[alike] = 1 << number
+    return twins
 
 
 def search(specification: Specification, start: State, calls: Sequence[Call], *, budget: int = BUDGET) -> Found:

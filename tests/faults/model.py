@@ -337,6 +337,8 @@ class Organization:
         return state._replace(tokens=(*state.tokens, Token(call.made[0], call.who))), call.made[0]
 
     def revoke_token(self, state: State, call: Call, _now: float) -> Done:
+        if not any(token.secret == call.asked[0] and not token.revoked for token in state.tokens):
+            raise Refused("ACCESS_TOKEN_NOT_FOUND")
         return _end_tokens(state, lambda token: token.secret == call.asked[0], call), None
 
     def use_token(self, state: State, call: Call, _now: float) -> Done:
@@ -467,7 +469,11 @@ def makers_known(calls: Iterable[Call]) -> frozenset[str]:
 def with_stand_ins(call: Call) -> Call:
     """Give a call whose answer isn't known something to know by what it may have made."""
     count = MAKES.get(call.what, 0)
-    return call._replace(made=tuple(f"?{call.number}.{place}" for place in range(count))) if count else call
+    if not count:
+        return call
+    # Only ids of invitations need telling apart: a link that nobody saw is like any other, and so is a token.
+    first = f"?{call.number}" if call.what == "invite" else "?"
+    return call._replace(made=(first, "?")[:count])
 
 
 def forgotten(call: Call) -> Call:
@@ -570,4 +576,6 @@ _ADMINS_CALLS = frozenset({"set_role", "delete", "create_link", "disable_link", 
 
 
 def _people(call: Call) -> tuple[str, ...]:
+    if call.what == "invitations" and call.answer is not None and call.answer.value is not None:
+        return tuple(email for _, email, _, _ in call.answer.value)
     return call.asked[:1] if call.what in ("leave", "set_role", "invite") else ()

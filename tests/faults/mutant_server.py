@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -20,15 +21,15 @@ from typing import Any
 from pyvoy import Mount
 
 from server import serve
-from server.domain.errors import INVITATION_PENDING, INVITE_NOT_FOUND, LAST_ADMIN, ServiceError
+from server.domain.errors import INVITATION_NOT_FOUND, INVITATION_PENDING, INVITE_NOT_FOUND, LAST_ADMIN, ServiceError
 from server.domain.invitation import Invitation, InvitationStatus
 from server.domain.invite_link import InviteLink, lookup_hash
-from server.domain.organization import Member, Role
+from server.domain.organization import Member, MemberStatus, Role
 from server.service import authentication, organizations
-from server.service.call import Call, writing
+from server.service.call import Call, caller_admin, writing
 from server.service.idempotency import Idempotency
 from server.service.invitations import Invitations, Invited
-from server.service.organizations import Organizations, admit
+from server.service.organizations import MembersPage, Organizations, active_member, keep_an_admin
 from server.store.sql import SqlTransaction
 from server.store.sql_invitations import _parameters
 from server.store.sqlite import SqliteStore
@@ -62,9 +63,65 @@ def link_looked_up_before_the_transaction() -> None:
             raise ServiceError(INVITE_NOT_FOUND)
         pause()
         with writing(self._store, call) as tx:
-            return admit(tx, found, call.caller.account, Role.MEMBER, ids=self._ids, clock=self._clock)
+            organization = tx.lock_organization(found.id)
+            if organization is None:
+                raise ServiceError(INVITE_NOT_FOUND)
+            return self._admit(tx, organization, call.caller.account, Role.MEMBER)
 
     _patched(Organizations, "join_by_invite", join)
+
+
+@mutant
+def seats_counted_before() -> None:
+    """Looks whether there is room before the lock, behind which others have taken it."""
+
+    def join(self: Organizations, call: Call, invite_id: str) -> Member:
+        account = call.require_account_token().account
+        with self._store.snapshot() as tx:
+            before = tx.organization_by_invite(lookup_hash(invite_id))
+        pause()
+        with writing(self._store, call) as tx:
+            organization = tx.lock_organization_by_invite(lookup_hash(invite_id))
+            if before is None or organization is None:
+                raise ServiceError(INVITE_NOT_FOUND)
+            return self._admit(tx, replace(organization, member_count=before.member_count), account, Role.MEMBER)
+
+    _patched(Organizations, "join_by_invite", join)
+
+
+@mutant
+def role_checked_before() -> None:
+    """Gives roles by the role that the caller had before the lock."""
+
+    def set_role(self: Organizations, call: Call, organization_id: str, user_id: str, role: Role) -> None:
+        with self._store.snapshot() as tx:
+            caller_admin(tx, call, organization_id)
+        pause()
+        with writing(self._store, call) as tx:
+            tx.lock_organization(organization_id)
+            member = active_member(tx.member_by_user_id(user_id), organization_id)
+            if role is not Role.ADMIN:
+                keep_an_admin(tx, member)
+            tx.put_member(replace(member, role=role))
+
+    _patched(Organizations, "set_role", set_role)
+
+
+@mutant
+def reads_from_before() -> None:
+    """Lists members as they were when the same caller listed them a moment ago: no snapshot of now."""
+    list_members = Organizations.list_members
+    kept: dict[tuple[str, str], tuple[float, MembersPage]] = {}
+
+    def listed(self: Organizations, call: Call, organization_id: str, *arguments: Any, **options: Any) -> MembersPage:
+        key = organization_id, call.caller.account_id
+        found = kept.get(key)
+        if found is None or found[0] < time.monotonic():
+            page = list_members(self, call, organization_id, *arguments, **options)
+            found = kept[key] = time.monotonic() + 0.2, page
+        return found[1]
+
+    _patched(Organizations, "list_members", listed)
 
 
 @mutant
@@ -156,7 +213,8 @@ def pending_looked_for_before_and_no_unique_index() -> None:
         pause()
         with writing(self._store, call) as tx:
             tx.pending_invitation = lambda *_: None  # type: ignore[method-assign]
-            return invite(self, tx, call, organization_id, new)
+            with self._quota(tx, call, organization_id) as quota:
+                return invite(self, tx, call, organization_id, new, quota)
 
     _patched(SqliteStore, "__init__", init)
     _patched(SqlTransaction, "add_invitation", add)
@@ -172,6 +230,47 @@ def accepted_without_marking_it() -> None:
         return self._views(tx, [found])[0], self._grant(tx, found, account)
 
     _patched(Invitations, "_accept", accept)
+
+
+@mutant
+def state_guarded_by_nothing() -> None:
+    """Looks at an invitation's state before the lock, and writes the next one over whatever stands there then."""
+    accept = Invitations.accept
+
+    def accepted(self: Invitations, call: Call, *, token: str = "", invitation_id: str = "") -> Any:
+        account = call.require_account_token().account
+        with self._store.snapshot() as tx:
+            found = self._presented(tx, call, token, invitation_id)
+        if found.accepted_account_id == account.id:
+            return accept(self, call, token=token, invitation_id=invitation_id)
+        now = self._clock()
+        found.require_pending(now)
+        pause()
+        with writing(self._store, call) as tx:
+            tx.lock_organization(found.organization_id)
+            there = tx.invitation(found.id)
+            if there is None:
+                raise ServiceError(INVITATION_NOT_FOUND)
+            status = InvitationStatus.ACCEPTED
+            moved = replace(found, stored_status=status, responded_at=now, accepted_account_id=account.id)
+            tx.update_invitation(moved, there.stored_status)
+            return self._views(tx, [moved])[0], self._grant(tx, moved, account)
+
+    _patched(Invitations, "accept", accepted)
+
+
+@mutant
+def expiry_checked_before() -> None:
+    """Takes the time when a call begins, and not when its turn has come."""
+    accept = Invitations.accept
+
+    def accepted(self: Invitations, call: Call, *, token: str = "", invitation_id: str = "") -> Any:
+        early, now = copy(self), self._clock()
+        _patched(early, "_clock", lambda: now)
+        pause()
+        return accept(early, call, token=token, invitation_id=invitation_id)
+
+    _patched(Invitations, "accept", accepted)
 
 
 @mutant
@@ -216,7 +315,7 @@ def nothing_rolled_back() -> None:
             raise refusal
 
     def last_admin_too_late(tx: Any, member: Member, *, clock: Any) -> None:
-        tx.put_member(replace(member, status=organizations.MemberStatus.LEFT, role=Role.MEMBER))
+        tx.put_member(replace(member, status=MemberStatus.LEFT, role=Role.MEMBER))
         if member.is_admin and not tx.has_other_admin(member.organization_id, member.user_id):
             raise ServiceError(LAST_ADMIN)
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,7 +30,7 @@ from tests.faults.histories import at_once
 from tests.faults.recording import Crowd, Verdict, gather, judged
 from tests.postgres.cluster import Cluster, free_port
 from tests.postgres.proxy import Cut, Proxy, When
-from tests.running import RunningServer, wait_until
+from tests.running import RunningServer, family, wait_until
 
 CLIENTS = 12
 KEY = "a key for tests of thirty-two bytes"
@@ -40,12 +40,6 @@ SEATS = 3
 ENVIRON = {"SECRET_KEY": KEY, "LIMITS": "off", "MAX_MEMBERS": str(SEATS)}
 DISK_BYTES = 48 * 1024 * 1024
 FIRST_REST_SECONDS = 0.8
-
-
-def family(pid: int) -> list[int]:
-    """Give a process and all that it has started."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(one for child in children for one in family(int(child)))]
 
 
 Start = Callable[[int], RunningServer]
@@ -209,6 +203,10 @@ def on_postgres() -> Iterator[Field]:
             time.sleep(dice.uniform(0.2, 1.5))
             lead[0].thaw()
 
+        def cut_connections(_: random.Random, _crowd: Crowd) -> None:
+            for proxy in proxies:
+                proxy.cut_all()
+
         def cut_transactions(dice: random.Random, _: Crowd) -> None:
             for proxy in proxies:
                 proxy.cut(*(Cut(dice.choice((-1, -1, 1, 2, 3, 5)), dice.choice(list(When))) for _ in range(6)))
@@ -226,7 +224,7 @@ def on_postgres() -> Iterator[Field]:
             | {
                 "kill the database": crash,
                 "stop the database for a while": freeze,
-                "cut connections to the database": lambda *_: [proxy.cut_all() for proxy in proxies] and None,
+                "cut connections to the database": cut_connections,
                 "cut transactions half done": cut_transactions,
             },
             fail_over,
@@ -243,13 +241,21 @@ class Campaign:
     store: str
     seed: int
     seconds: float
+    only: tuple[str, ...] = ()
+    """Parts of the names of the faults that are wanted; none for all."""
     faults: Counter[str] = field(default_factory=Counter)
     clients: Counter[str] = field(default_factory=Counter)
     verdict: Verdict = field(default_factory=Verdict)
 
     @property
     def command(self) -> str:
-        return f"python -m tests.faults.nemesis --store {self.store} --seed {self.seed} --seconds {self.seconds:g}"
+        only = f" --faults '{','.join(self.only)}'" if self.only else ""
+        run = f"python -m tests.faults.nemesis --store {self.store} --seed {self.seed}"
+        return f"{run} --seconds {self.seconds:g}{only}"
+
+    def wanted(self, faults: Iterable[str]) -> list[str]:
+        """Give those of the faults that are wanted."""
+        return sorted(fault for fault in faults if not self.only or any(part in fault for part in self.only))
 
     def __str__(self) -> str:
         faults = ", ".join(f"{what} {count}" for what, count in sorted(self.faults.items()))
@@ -257,9 +263,9 @@ class Campaign:
         return f"histories on {self.store}, seed {self.seed}: {self.verdict}; requests: {clients}; faults: {faults}"
 
 
-def campaign(store: str, seed: int, *, seconds: float, places: int = 400) -> Campaign:
+def campaign(store: str, seed: int, *, seconds: float, only: tuple[str, ...] = (), places: int = 400) -> Campaign:
     """Let clients call two servers while things go wrong for a time; judge what they were answered."""
-    run = Campaign(store, seed, seconds)
+    run = Campaign(store, seed, seconds, only)
     with FIELDS[store]() as arena:
         service = arena.service()
         with closing(service.store):
@@ -286,16 +292,17 @@ def _go_wrong(arena: Field, crowd: Crowd, run: Campaign) -> None:
     until = time.monotonic() + run.seconds
     last_act = until - run.seconds / 3
     acted = False
-    # Every kind comes once before any comes again.
+    # Every kind comes once before any comes again, and once at least: on a slow machine that takes longer.
+    kinds = run.wanted(arena.faults)
     waiting: list[str] = []
     time.sleep(FIRST_REST_SECONDS)
-    while time.monotonic() < until:
+    while time.monotonic() < until or not acted or any(not run.faults[kind] for kind in kinds):
         if not acted and time.monotonic() > last_act:
             acted = True
             arena.at_the_end()
             if run.store == "postgres":
                 run.faults["fail over"] += 1
-        waiting = waiting or dice.sample(sorted(arena.faults), len(arena.faults))
+        waiting = waiting or dice.sample(kinds, len(kinds))
         what = waiting.pop()
         arena.faults[what](dice, crowd)
         run.faults[what] += 1
@@ -311,14 +318,16 @@ def main() -> int:
     parser.add_argument(
         "--hours", type=float, default=0.0, help="how long to do runs; one of each store when not given"
     )
+    parser.add_argument("--faults", default="", help="only faults with one of these words in their names: disk,kill")
     given = parser.parse_args()
+    only = tuple(part for part in given.faults.split(",") if part)
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
     stores = list(FIELDS) if given.store == "both" else [given.store]
     until = time.monotonic() + given.hours * 3600
     total, faults, wrong = Verdict(), Counter[str](), 0
     while True:
         for store in stores:
-            run = campaign(store, seed, seconds=given.seconds)
+            run = campaign(store, seed, seconds=given.seconds, only=only)
             print(run, flush=True)
             if run.verdict.wrong:
                 wrong += 1

@@ -1,0 +1,230 @@
+"""Directed races through a real server: what random clients meet seldom, they meet here in every round.
+
+Each brings an organization to the place where a safeguard matters, has several people call in the same moment, and
+looks at what came of it. All is written down as any history is, and judged by the same checker.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from tests.faults.histories import at_once
+from tests.faults.model import ADMIN, MEMBER, REFUSE, REMEMBERED_SECONDS, REPLACE, Call
+from tests.faults.recording import PEOPLE, Client, Crowd, JsonWire, Place
+from tests.faults.wishes import Wish
+
+ADA, BOB, CEM, DAN, EVE = PEOPLE
+
+Step = Wish | float
+"""Something to ask, or how many seconds to wait."""
+
+
+class NotPreparedError(Exception):
+    """What a race needs wasn't done: it says nothing."""
+
+
+@dataclass
+class Stage:
+    """An organization of ADA's and clients who call it, each by connections of its own."""
+
+    crowd: Crowd
+    place: Place
+    clients: Sequence[Client]
+
+    def made(self, what: str, who: str, *asked: str, lasts_seconds: float | None = None) -> Call:
+        """Ask for something that a sound server surely does, and give the call."""
+        call = self.clients[0].ask(self.place, Wish(what, who, asked, lasts_seconds))
+        if call is None or call.answer is None or call.answer.reason:
+            raise NotPreparedError(f"{what}: {call}")
+        return call
+
+    def link(self) -> str:
+        return self.made("create_link", ADA).made[0]
+
+    def member(self, person: str, role: str = MEMBER) -> None:
+        """Let somebody in, by an invitation."""
+        _, token = self.invitation(person, role)
+        self.made("accept", person, token)
+
+    def invitation(self, person: str, role: str = MEMBER) -> tuple[str, str]:
+        """Give the id and the token of one for a person."""
+        one, token = self.made("invite", ADA, person, role, REFUSE).made
+        return one, token
+
+    def at_once(self, *scripts: Sequence[Step]) -> None:
+        """Let clients do what is written for each; all begin in the same moment."""
+        at_once([partial(self._play, *one) for one in zip(self.clients, scripts, strict=False)])
+
+    def _play(self, client: Client, script: Sequence[Step]) -> None:
+        for step in script:
+            if isinstance(step, Wish):
+                client.ask(self.place, step)
+            else:
+                time.sleep(step)
+
+    def look(self) -> None:
+        """See what there is, with the eyes of each."""
+        for person in PEOPLE:
+            for what in ("members", "invitations", "get_link"):
+                self.clients[0].ask(self.place, Wish(what, person))
+
+
+def one_seat_left(stage: Stage) -> None:
+    """Of three seats two are taken, and three people come, two by the link and one by an invitation."""
+    link, (_, token) = stage.link(), stage.invitation(EVE)
+    stage.member(BOB)
+    stage.at_once([Wish("join", CEM, (link,))], [Wish("join", DAN, (link,))], [Wish("accept", EVE, (token,))])
+
+
+def demoted_while_acting(stage: Stage) -> None:
+    """Somebody's role is taken while they act on it; whoever took it looks at what there is."""
+    stage.member(BOB, ADMIN)
+    stage.member(CEM)
+    seen = [Wish(what, ADA) for what in ("members", "get_link", "invitations")]
+    stage.at_once(
+        [Wish("set_role", BOB, (CEM, ADMIN))],
+        [Wish("create_link", BOB)],
+        [Wish("invite", BOB, (DAN, MEMBER, REFUSE))],
+        [0.004, Wish("set_role", ADA, (BOB, MEMBER)), *seen],
+    )
+
+
+def last_admins_go(stage: Stage) -> None:
+    """Both admins go at once, one by leaving."""
+    stage.member(BOB, ADMIN)
+    stage.member(CEM)
+    stage.at_once([Wish("leave", ADA, (ADA,))], [Wish("set_role", BOB, (BOB, MEMBER))])
+
+
+def replaced_while_joining(stage: Stage) -> None:
+    """The link is replaced while somebody joins by it; whoever replaced it looks who is there."""
+    link = stage.link()
+    joins = [[Wish("join", who, (link,))] for who in (BOB, CEM, DAN)]
+    stage.at_once(*joins, [0.004, Wish("create_link", ADA), Wish("members", ADA), Wish("summary", "", (link,))])
+
+
+def two_links_at_once(stage: Stage) -> None:
+    """Two links are made at once; both are tried, and one of them is live."""
+    stage.member(BOB, ADMIN)
+    stage.at_once([Wish("create_link", ADA)], [Wish("create_link", BOB)])
+    for link in stage.place.known.links[-2:]:
+        stage.clients[0].ask(stage.place, Wish("join", CEM, (link,)))
+
+
+def answered_all_at_once(stage: Stage) -> None:
+    """Two people accept one invitation by its token while it is turned down, revoked and sent again."""
+    one, token = stage.invitation(BOB)
+    stage.at_once(
+        [Wish("accept", BOB, (token,))],
+        [Wish("accept", CEM, (token,))],
+        [0.004, Wish("revoke", ADA, (one,)), Wish("invitation", ADA, (one,))],
+        [0.004, Wish("decline", DAN, (token,))],
+    )
+
+
+def sent_again_while_accepting(stage: Stage) -> None:
+    """An invitation gets another token while the first is being used."""
+    one, token = stage.invitation(BOB)
+    looks = [Wish("members", ADA), Wish("preview", "", (token,))]
+    stage.at_once([Wish("accept", BOB, (token,))], [0.004, Wish("resend", ADA, (one,)), *looks])
+
+
+def invited_twice(stage: Stage) -> None:
+    """Two admins invite one person at once, and a third time instead of what there is."""
+    stage.member(BOB, ADMIN)
+    stage.at_once(*([Wish("invite", who, (DAN, MEMBER, how))] for who, how in ((ADA, REFUSE), (BOB, REFUSE))))
+    stage.made("invite", ADA, DAN, MEMBER, REPLACE)
+    for token in stage.place.known.invitation_tokens[-3:]:
+        stage.clients[0].ask(stage.place, Wish("preview", "", (token,)))
+
+
+def expiring_while_accepting(stage: Stage) -> None:
+    """An invitation ends while somebody accepts it, and somebody else finds that it has ended."""
+    lasts = 0.3
+    invited = stage.made("invite", "", BOB, MEMBER, REFUSE, lasts_seconds=lasts)
+    left = invited.expires_at - time.time()
+    # The token of an invitation by Logto's face goes by mail alone; the addressee needs none.
+    accepts: list[Step] = [max(0.0, left - 0.02), Wish("accept_own", BOB, invited.made[:1])]
+    ends: list[Step] = [max(0.0, left + 0.003), Wish("revoke", ADA, invited.made[:1]), Wish("members", ADA)]
+    stage.at_once(accepts, ends)
+
+
+def token_revoked(stage: Stage) -> None:
+    """A token that every process knows is revoked by two at once, and used when all must have heard of it."""
+    token = stage.made("make_token", ADA).made[0]
+    use = Wish("use_token", ADA, (token,))
+    stage.at_once([use, use], [use, use], [use, use])
+    stage.at_once(*([Wish("revoke_token", ADA, (token,))] for _ in range(2)))
+    time.sleep(REMEMBERED_SECONDS + 0.02)
+    stage.at_once([use, use], [use, use], [use, use])
+
+
+def deleted_while_joining(stage: Stage) -> None:
+    """An organization is deleted while people come in."""
+    link, (_, token) = stage.link(), stage.invitation(DAN)
+    comes = [[Wish("join", BOB, (link,))], [Wish("join", CEM, (link,))], [Wish("accept", DAN, (token,))]]
+    stage.at_once(*comes, [0.004, Wish("delete", ADA), Wish("members", BOB)])
+
+
+def looked_at_after_each_change(stage: Stage) -> None:
+    """Others look right after each change, having looked before it."""
+    link = stage.link()
+    looks = [Wish(what, ADA) for what in ("members", "get_link", "invitations")]
+    for change in (
+        Wish("join", BOB, (link,)),
+        Wish("set_role", ADA, (BOB, ADMIN)),
+        Wish("create_link", ADA),
+        Wish("invite", ADA, (DAN, MEMBER, REFUSE)),
+        Wish("leave", BOB, (BOB,)),
+    ):
+        stage.at_once(looks, looks, looks)
+        stage.clients[0].ask(stage.place, change)
+        stage.at_once(looks, looks, looks)
+
+
+BURSTS: Sequence[Callable[[Stage], None]] = (
+    one_seat_left,
+    demoted_while_acting,
+    last_admins_go,
+    replaced_while_joining,
+    two_links_at_once,
+    answered_all_at_once,
+    sent_again_while_accepting,
+    invited_twice,
+    expiring_while_accepting,
+    token_revoked,
+    deleted_while_joining,
+    looked_at_after_each_change,
+)
+CLIENTS_EACH = 4
+
+
+def play_all(crowd: Crowd) -> list[str]:
+    """Play every burst once, all at the same time, each on a place of its own: so they also load the server.
+
+    Give what couldn't be prepared.
+    """
+    crowd.doubtful = 1e-9
+    unprepared: list[str] = []
+    at_once([partial(_play, crowd, *one, unprepared) for one in zip(BURSTS, crowd.places, strict=True)])
+    return unprepared
+
+
+def _play(crowd: Crowd, burst: Callable[[Stage], None], place: Place, unprepared: list[str]) -> None:
+    dice = [random.Random(f"{crowd.seed} {burst.__name__} {number}") for number in range(CLIENTS_EACH)]
+    clients = [Client(crowd, [JsonWire(address) for address in crowd.addresses], one, keyless=0.8) for one in dice]
+    stage = Stage(crowd, place, clients)
+    place.begun += 1
+    try:
+        burst(stage)
+        stage.look()
+    except NotPreparedError as error:
+        unprepared.append(f"{burst.__name__}: {error}")
+    finally:
+        for client in clients:
+            for wire in client.wires:
+                wire.close()
