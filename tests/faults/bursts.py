@@ -143,14 +143,16 @@ def invited_twice(stage: Stage) -> None:
 
 
 def expiring_while_accepting(stage: Stage) -> None:
-    """An invitation ends while somebody accepts it, and somebody else finds that it has ended."""
-    lasts = 0.3
-    invited = stage.made("invite", "", BOB, MEMBER, REFUSE, lasts_seconds=lasts)
-    left = invited.expires_at - time.time()
+    """An invitation ends while somebody accepts it, and somebody else finds that it has; another ended before."""
     # The token of an invitation by Logto's face goes by mail alone; the addressee needs none.
-    accepts: list[Step] = [max(0.0, left - 0.02), Wish("accept_own", BOB, invited.made[:1])]
-    ends: list[Step] = [max(0.0, left + 0.003), Wish("revoke", ADA, invited.made[:1]), Wish("members", ADA)]
-    stage.at_once(accepts, ends)
+    late = stage.made("invite", "", DAN, MEMBER, REFUSE, lasts_seconds=0.4)
+    invited = stage.made("invite", "", BOB, MEMBER, REFUSE, lasts_seconds=0.5)
+    left = invited.expires_at - time.time()
+    stage.at_once(
+        [max(0.0, left - 0.15), Wish("accept_own", BOB, invited.made[:1])],
+        [max(0.0, left + 0.003), Wish("revoke", ADA, invited.made[:1]), Wish("members", ADA)],
+        [max(0.0, left + 0.003), Wish("accept_own", DAN, late.made[:1])],
+    )
 
 
 def token_revoked(stage: Stage) -> None:
