@@ -43,6 +43,7 @@ from server.service.outbox import list_mails, retry_failed
 from server.settings import DEFAULT_LIMITS, Settings, SettingsError
 from server.store.sql_store import StoreSetupError
 from server.tour import print_tour
+from server.web.pages import are_built
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +181,8 @@ def _sign_in_options(command: Command) -> Command:
             envvar="DEVELOPMENT",
             is_flag=True,
             help="This is a machine to develop on: without --smtp-url, codes to sign in with are written into the log,"
-            " where whoever reads it can sign in as anybody. Never where others can reach the service.",
+            " where whoever reads it can sign in as anybody. Never where others can reach the service: refused where"
+            " --public-url is another machine.",
         ),
         click.option(
             "--session-days",
@@ -357,6 +359,8 @@ def serve_command(host: str, port: int, workers: int, share_port: bool, **given:
             log.warning("SMTP_URL is not set: mails stay in the outbox until it is (organization-service outbox list)")
         if not settings.signs_in_at_issuer and not settings.offers_codes:
             log.warning("nobody can sign in to the pages: %s", _how_to_sign_in(settings))
+        if not are_built():
+            log.warning("the web pages are missing, and answer 503: with Node.js `make install` builds them")
         token = _tour_token(service) if tour else ""
         service.store.close()
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from server.domain.hosts import is_this_machine
 from server.domain.rates import Rate
 from server.files import make_directory, sync_directory
 
@@ -118,12 +119,20 @@ class Settings:
     def offers_codes(self) -> bool:
         """Whether people sign in to the pages by codes: not where an issuer is trusted, which says who has an account.
 
-        Nor where there is no way to hand them over: SMTP, or in development the log.
+        Nor where there is no way to hand them over: SMTP, or in development the log, which is refused where PUBLIC_URL
+        leads others here.
         """
         if self.sign_in_codes not in ("on", "off"):
             raise SettingsError(f"SIGN_IN_CODES {self.sign_in_codes!r} must be on or off")
-        wanted = self.sign_in_codes == "on" and not self.issuers
-        return wanted and bool(self.smtp_url or self.is_development)
+        if self.sign_in_codes == "off" or self.issuers or not (self.smtp_url or self.is_development):
+            return False
+        public_host = urlsplit(self.public_base).hostname if self.public_url else None
+        if public_host and not self.smtp_url and not is_this_machine(public_host):
+            raise SettingsError(
+                f"DEVELOPMENT is for a machine of your own, and PUBLIC_URL {self.public_url!r} isn't one: whoever reads"
+                " the log could sign in as anybody. Set SMTP_URL, which mails the codes, or leave DEVELOPMENT out"
+            )
+        return True
 
     @property
     def is_development(self) -> bool:

@@ -68,6 +68,11 @@ class _Answer:
     headers: tuple[tuple[str, str], ...]
 
 
+def are_built(built: Path = BUILT) -> bool:
+    """Tell whether there are pages to answer with; `pages` works without."""
+    return all((built / name).is_file() for _, name in _SHELLS)
+
+
 def pages(built: Path = BUILT) -> WSGIApplication:
     """Give the application that answers below `SEGMENTS`. It only reads, whatever is asked.
 

@@ -149,6 +149,10 @@ def test_named_roles_are_made_and_listed(url: str) -> None:
         (["--cors-origins", "https://app.example.com/path"], "is no origin"),
         (["--redirect-origins", "app.example.com"], "is no origin"),
         (["--mail-limit", "none"], "MAIL_LIMIT"),
+        (
+            ["--development", "--public-url", "https://orgs.example.com"],
+            "whoever reads the log could sign in as anybody",
+        ),
         (["--smtp-url", "http://mail.example.com"], "SMTP"),
     ],
 )

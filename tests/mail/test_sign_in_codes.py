@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from server.main import build_service
 from server.ports import Mail, Mailer, MailError, MailRefusedError, MailServerError, SignInMail, Store
 from server.service.sign_in import SignInOptions
 from server.service.sign_in_mail import FIRST_DELAY_SECONDS, LEASE, SignInMails
+from server.settings import Settings, SettingsError
 from tests.conftest import KEY, GivenClock, World
 from tests.mail.conftest import PUBLIC_URL, SENDER, TEMPLATES, smtp_mailer
 from tests.mail.mail_server import MailServer, mail_server
@@ -240,6 +242,27 @@ def test_in_development_the_log_shows_the_code(tmp_path: Path) -> None:
         wait_until(lambda: "the code to sign in as" in server.log)
         (shown,) = re.findall(r"grace@example.com is (\d{4} \d{4}) ", server.log)
         assert ask(server, "SignInWithCode", {"codeId": asked.json()["codeId"], "code": shown}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("public_url", "others_come"),
+    [
+        ("", False),
+        ("http://localhost:8080", False),
+        ("https://127.0.0.1", False),
+        ("http://[::1]:8080/orgs", False),
+        ("https://orgs.example.com", True),
+        ("http://localhost.example.com", True),
+        ("http://192.168.0.2:8080", True),
+    ],
+)
+def test_the_log_shows_codes_only_on_a_machine_of_ones_own(public_url: str, others_come: bool) -> None:
+    settings = Settings(development="1", public_url=public_url)
+    with pytest.raises(SettingsError, match="DEVELOPMENT") if others_come else nullcontext():
+        assert settings.offers_codes
+    # Where they are mailed, anybody may come.
+    assert replace(settings, smtp_url="smtp://localhost").offers_codes
+    assert not replace(settings, development="").offers_codes
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
-"""The wheel carries the pages as they were built."""
+"""The wheel carries the pages as they were built; without them the service starts all the same."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import httpx
+
 from server.web.pages import BUILT
-from tests.running import ROOT
+from tests.running import ROOT, running_server
 from tests.web.browser import built
 
 
@@ -22,3 +25,13 @@ def test_the_wheel_carries_the_pages_and_not_their_source(tmp_path: Path) -> Non
     pages = {file.relative_to(ROOT).as_posix() for file in BUILT.rglob("*") if file.is_file()}
     assert {"server/web/static/invite.html", "server/web/static/console.html"} <= pages
     assert names == pages | {"server/web/__init__.py", "server/web/pages.py"}
+
+
+def test_a_service_without_pages_starts_and_says_so(tmp_path: Path) -> None:
+    unbuilt = tmp_path / "unbuilt"
+    for package in ("server", "gen"):
+        shutil.copytree(ROOT / package, unbuilt / package, ignore=shutil.ignore_patterns("static", "app"))
+    with running_server(tmp_path, environ={"PYTHONPATH": str(unbuilt)}) as server:
+        assert "the web pages are missing" in server.log
+        assert httpx.get(f"{server.url}/console").status_code == 503
+        assert httpx.get(f"{server.url}/readyz").status_code == 200
