@@ -20,6 +20,7 @@ from tests.faults.load import CREATE_ORGANIZATION, GET_ACCOUNT, connect
 from tests.postgres.cluster import Cluster
 from tests.running import RunningServer, wait_until
 
+MIGRATE = Path("/proc/sys/net/ipv4/tcp_migrate_req")
 ROUNDS = int(os.environ.get("RESTART_ROUNDS", "2"))
 BODY = b'{"name": "Made while restarting"}'
 MESSAGE = b"\n\x15Made while restarting"
@@ -103,6 +104,18 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         cluster: Cluster = request.getfixturevalue("postgres")
         with cluster.emptied_database() as emptied:
             yield emptied()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def connections_move_on() -> Iterator[None]:
+    """Have the kernel give connections that a server leaves untaken to another on the port, as docs/operating.md says."""
+    before = MIGRATE.read_text()
+    try:
+        MIGRATE.write_text("1")
+    except PermissionError:
+        pytest.skip(f"{MIGRATE} can't be set: connections that a stopping server leaves untaken are reset")
+    yield
+    MIGRATE.write_text(before)
 
 
 def test_no_request_fails_while_servers_are_replaced(

@@ -19,11 +19,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 import psycopg
 
 from server.store.postgres import PostgresStore
+
+_numbers = count(1)
 
 USER = "postgres"
 START_SECONDS = 30.0
@@ -178,9 +181,10 @@ class Cluster:
     @contextmanager
     def emptied_database(self) -> Iterator[Callable[[], str]]:
         """Give what empties a database, whose schema is up to date, and gives its URL."""
-        url = self.create_database("emptied")
+        name = f"emptied_{next(_numbers)}"
+        url = self.create_database(name)
         PostgresStore(url, lambda: datetime.now(UTC)).close()
-        with self.connect("emptied") as connection:
+        with self.connect(name) as connection:
             found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
             tables = sorted({str(row[0]) for row in found} - {"schema_migrations"})
             # Much faster than TRUNCATE for so few rows; what refers to what plays no part, since all goes.

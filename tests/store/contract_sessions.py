@@ -1,10 +1,11 @@
-"""What `ports.Store` promises of sessions, of codes to sign in with, and of turning a link off."""
+"""What `ports.Store` promises of sessions, of codes to sign in with, of turning a link off, and of limits."""
 
 from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -21,6 +22,8 @@ from tests.store.making import (
     moment,
 )
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def keep_codes(store: Store, *codes: SignInCode) -> None:
     with store.transaction() as tx:
@@ -30,6 +33,22 @@ def keep_codes(store: Store, *codes: SignInCode) -> None:
 
 class SessionStoreContract:
     """The contract; see `contract.py`."""
+
+    def test_the_use_of_a_limit_comes_back_as_it_was_kept_and_is_forgotten_when_all_is_back(self, store: Store) -> None:
+        with store.transaction() as tx:
+            assert tx.lock_limit_use("inviter", "ada") == EPOCH
+            tx.put_limit_use("inviter", "ada", moment(5))
+            assert tx.lock_limit_use("organization", "ada") == EPOCH
+            tx.put_limit_use("organization", "ada", moment(9))
+        with store.transaction() as tx:
+            assert tx.lock_limit_use("inviter", "ada") == moment(5)
+            assert tx.lock_limit_use("inviter", "eve") == EPOCH
+        with store.transaction() as tx:
+            assert tx.forget_limit_uses(moment(5), 1) == 1  # eve's, who used nothing
+            assert tx.forget_limit_uses(moment(5), 10) == 0  # ada's ends just then
+            assert tx.forget_limit_uses(moment(6), 10) == 1
+            assert tx.lock_limit_use("inviter", "ada") == EPOCH
+            assert tx.lock_limit_use("organization", "ada") == moment(9)
 
     @pytest.mark.parametrize("revoked", [None, moment(3.000003)])
     def test_a_session_comes_back_as_it_went_in_with_its_account(self, store: Store, revoked: object) -> None:

@@ -161,6 +161,8 @@ const steps = {
   /** What axe-core holds for serious or worse. */
   axe: async ({ tab }) => {
     await tab.evaluate(axe);
+    // What is on its way from one color to another has neither.
+    await tab.evaluate(() => Promise.allSettled(document.getAnimations().map((one) => one.finished)));
     const { violations } = await tab.evaluate(() => window.axe.run());
     const grave = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
     return grave.flatMap(({ id, nodes }) =>
