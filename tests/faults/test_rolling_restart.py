@@ -108,7 +108,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 @pytest.fixture(scope="module", autouse=True)
 def connections_move_on() -> Iterator[None]:
-    """Have the kernel give connections that a server leaves untaken to another on the port, as docs/operating.md says."""
+    """Have the kernel give a server's untaken connections to another on the port, as docs/operating.md says."""
     before = MIGRATE.read_text()
     try:
         MIGRATE.write_text("1")
