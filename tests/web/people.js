@@ -139,6 +139,11 @@ const steps = {
     await tab.waitForFunction(() => !document.querySelector("[aria-busy=true], .skeleton"));
   },
   look: ({ tab }) => view(tab),
+  /** Where something begins, and how wide it is. */
+  "place of": async ({ tab }, selector) => {
+    const { x, width } = await tab.locator(selector).boundingBox();
+    return [x, width];
+  },
   tick: ({ tab }, [label, ticked]) => tab.getByLabel(label, { exact: true }).setChecked(ticked),
   valueOf: ({ tab }, label) => tab.getByLabel(label, { exact: true }).inputValue(),
   /** The rows of a table, once it has any and none is being asked for. */

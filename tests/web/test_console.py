@@ -594,6 +594,81 @@ def test_axe_finds_nothing_serious_in_any_view(come: Come, server: RunningServer
             assert ada.do("axe") == [], (button, scheme)
 
 
+def test_axe_finds_nothing_serious_in_what_opens_over_a_view_or_goes_wrong_in_it(
+    come: Come, server: RunningServer, http: httpx.Client
+) -> None:
+    organization_id, token = found(http, server, "wilma@example.com", "Accessible")
+    link = ask(http, token, f"{ORGANIZATIONS}/CreateOrganizationInvite", {"organizationId": organization_id})["invite"]
+    ask(http, server.token("xaver@example.com"), f"{ORGANIZATIONS}/JoinOrganization", link)
+    wilma = come("wilma@example.com", of(organization_id), reducedMotion="reduce")
+
+    def nothing_serious(sentence: str) -> None:
+        wilma.see(sentence)
+        for scheme in ("dark", "light"):
+            wilma.do("dress", scheme)
+            assert wilma.do("axe") == [], (sentence, scheme)
+
+    wilma.see("2 members")
+    wilma.click("Your account: Wilma")
+    nothing_serious("Sign out")
+    wilma.press("Escape")
+    wilma.click("Change role: Wilma")
+    wilma.do("tick", ["Member", True])
+    wilma.do("confirm", "Save role")
+    nothing_serious("An organization keeps at least one admin.")
+    wilma.press("Escape")
+    wilma.click("Remove: Xaver")
+    nothing_serious("Remove Xaver?")
+    wilma.press("Escape")
+    wilma.fill("Search by name or address", "nobody at all")
+    nothing_serious("Nothing matches.")
+
+    wilma.follow("Invite link")
+    wilma.click("Turn off")
+    nothing_serious("The link stops working at once")
+    wilma.do("confirm", "Turn off")
+    nothing_serious("There is no invite link.")
+
+    wilma.follow("Invitations")
+    nothing_serious("Nobody has been invited by mail yet.")
+    wilma.follow("Invite people")
+    wilma.fill("E-mail addresses", "yara@example.com, no-address")
+    wilma.do("tick", ["Send each of them a mail", False])
+    wilma.click("Invite")
+    nothing_serious("1 invited · 1 not invited")
+    wilma.follow("To the invitations")
+    wilma.click("Resend: yara@example.com")
+    wilma.do("tick", ["I pass on a link myself", True])
+    wilma.do("confirm", "Resend")
+    nothing_serious("Link for yara@example.com")
+    wilma.do("confirm", "Done")
+    wilma.click("Revoke: yara@example.com")
+    nothing_serious("stops working at once.")
+    wilma.press("Escape")
+
+    wilma.follow("Settings")
+    wilma.fill("Domain", "no domain")
+    wilma.click("Add")
+    nothing_serious("This is no domain name.")
+    wilma.click("Delete organization")
+    wilma.do("fillIn", ["Name", "Another"])
+    wilma.do("confirm", "Delete for good")
+    nothing_serious("That isn't the name of the organization.")
+
+    wilma.open(f"{server.url}/console/tokens")
+    wilma.click("New token")
+    wilma.fill("Description", "Nightly build")
+    wilma.do("confirm", "Create")
+    nothing_serious("Your new token")
+    wilma.do("confirm", "Done")
+    wilma.click("Revoke: Nightly build")
+    nothing_serious("Programs that use this token are refused at once.")
+
+    wilma.do("fail", "ListMembers")
+    wilma.open(server.url + of(organization_id))
+    nothing_serious("The service didn't answer.")
+
+
 @pytest.mark.parametrize("locale", ["en-GB", "de-DE", "es-ES", "zh-CN"])
 def test_every_view_fits_a_narrow_screen_in_each_language(
     come: Come, server: RunningServer, large: Crowd, locale: str
@@ -608,6 +683,16 @@ def test_every_view_fits_a_narrow_screen_in_each_language(
         assert seen["language"] == locale.split("-")[0]
         headings.add(seen["heading"])
     assert len(headings) == len(VIEWS)
+
+
+def test_every_view_has_its_room_on_a_large_screen(come: Come, server: RunningServer, large: Crowd) -> None:
+    ada = come(ADDRESS, viewport={"width": 3840, "height": 2160})
+    for view in VIEWS:
+        ada.open(server.url + path_of(view, large))
+        ada.do("still")
+        left, width = ada.do("place of", "main")
+        assert left + width / 2 == pytest.approx(3840 / 2, abs=20), view
+        assert 1000 < width < 2400, view
 
 
 def test_nothing_jumps_while_a_view_loads(come: Come, server: RunningServer, large: Crowd) -> None:
