@@ -18,7 +18,7 @@ KEY_BYTES = 32
 
 DEFAULT_LIMITS = (
     "address=60000/1m caller=12000/1m backend=60000/1m organization=60000/1m guesses=60/1m"
-    " inviter=2000/1h invitations=5000/1h"
+    " codes=600/1h inviter=2000/1h invitations=5000/1h"
 )
 """What LIMITS is where it says nothing else; `service/limits.py` says what each is."""
 

@@ -17,7 +17,8 @@ from gen.invitations.v1 import session_pb as pb
 from gen.invitations.v1.session_connect import SessionServiceSync
 from server.domain.errors import SIGN_IN_EXPIRED, ServiceError
 from server.domain.session import SignInMethods
-from server.faces.connect import refuse, require_admitted
+from server.faces.connect import current_call, refuse, require_admitted
+from server.faces.exchange import current_exchange
 from server.faces.own_pages import SESSION_COOKIE, SIGN_IN_COOKIE, OwnPages, cookie, set_cookie
 from server.service.authentication import Authentication
 from server.service.sessions import Sessions, SignedIn
@@ -83,6 +84,7 @@ class SessionServicer(SessionServiceSync):
     def send_sign_in_code(self, request: pb.SendSignInCodeRequest, ctx: Context, /) -> pb.SendSignInCodeResponse:
         """See the contract."""
         self._pages.require(ctx.request_headers)
+        current_call().limits.code(current_exchange.get().address)
         code = self._sign_in.send_code(request.email, request.locale)
         return pb.SendSignInCodeResponse(code_id=code.id, expires_at=Timestamp.from_datetime(code.expires_at))
 

@@ -161,11 +161,17 @@ class Limits:
         self._backend = Limit("backend", rates.get("backend"), monotonic, most)
         self._organization = Limit("organization", rates.get("organization"), monotonic, most)
         self._guesses = Guesses(rates.get("guesses"), monotonic, most)
+        self._codes = Limit("codes", rates.get("codes"), monotonic, most)
 
     def request(self, address: str) -> None:
         """Count a request of a client's address."""
         if address:
             self._address.take(address)
+
+    def code(self, address: str) -> None:
+        """Count a code to sign in that a client's address asks to have mailed, to whomever."""
+        if address:
+            self._codes.take(address)
 
     def identify(
         self, address: str, secret: str | None, find: Callable[[str], Caller | BackendKey | None]

@@ -227,6 +227,18 @@ def test_wrong_codes_and_sessions_are_guesses_of_the_address_that_they_come_from
     assert guess("192.0.2.2") == wrong
 
 
+def test_an_address_has_so_many_codes_mailed_and_others_go_on(office: Office) -> None:
+    wire = Wire(build_edge(office.service, public_url=ORIGIN, limits=Limits({"codes": Rate(2, 60)})))
+
+    def ask(address: str, number: int) -> str:
+        page = Page(wire)
+        sent, headers = {"email": f"person{number}@example.com"}, {**page.headers, ARRIVAL: address}
+        return wire.call(CONNECT_JSON, "SendSignInCode", sent, headers=headers).reason
+
+    assert [ask("192.0.2.1", number) for number in range(3)] == ["", "", "RATE_LIMITED"]
+    assert ask("192.0.2.2", 3) == ""
+
+
 # When the cookie counts.
 
 OURS: list[dict[str, str | None]] = [
