@@ -156,7 +156,12 @@ class _Writer:
             self._connection.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT_SECONDS * 1000)}")
 
     def undo(self) -> None:
-        """End a turn without what it wrote."""
+        """End a turn without what it wrote.
+
+        Raises what went wrong with the commit that it shares: then what it saw of the turns before was never so, nor
+        what it is given up for.
+        """
+        commit = self._commit
         _bound(self._connection, None)
         try:
             if self._connection.in_transaction:
@@ -166,7 +171,9 @@ class _Writer:
             self._spoil()
             raise
         finally:
-            self._end(self._commit)
+            self._end(commit)
+        if commit is not None and commit.turns and commit.error is not None:
+            raise commit.error
 
     def keep(self) -> None:
         """End a turn; what it wrote is on disk when this returns."""

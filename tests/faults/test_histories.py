@@ -34,8 +34,7 @@ ROUNDS = 5
 
 @pytest.mark.parametrize("store", ["sqlite", "postgres"])
 def test_an_order_explains_every_history_whatever_goes_wrong(store: str, figure: Callable[[str], None]) -> None:
-    # Without a full disk on SQLite, which is an open finding (docs/reliability.md): `--faults disk` shows it.
-    run = campaign(store, seed=1, seconds=SECONDS, only=("kill", "stop", "cut", "hurry") if store == "sqlite" else ())
+    run = campaign(store, seed=1, seconds=SECONDS)
     assert run.verdict.wrong == [], f"again: {run.command}"
     assert run.verdict.undecided <= run.verdict.histories // 20
     assert run.verdict.calls > 500

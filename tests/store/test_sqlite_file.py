@@ -16,7 +16,13 @@ from typing import Any
 
 import pytest
 
-from server.domain.errors import DEADLINE_PASSED, STORE_BUSY, STORE_UNAVAILABLE
+from server.domain.errors import (
+    DEADLINE_PASSED,
+    INVITATION_PENDING,
+    STORE_BUSY,
+    STORE_UNAVAILABLE,
+    ServiceError,
+)
 from server.store.migrations import MIGRATIONS, Migration
 from server.store.sqlite import SqliteStore, StoreSetupError, migrate, require_safe_version, sqlite3
 from tests.conftest import GivenClock
@@ -26,6 +32,7 @@ from tests.store.contract import AN_EVENING, UndoError
 from tests.store.making import an_organization, keep_organization
 
 CLOCK = GivenClock()
+ONE = "11111111-1111-4111-8111-111111111111"
 GOOD = Migration("good", ("CREATE TABLE good (id INTEGER) {strict}", "INSERT INTO good VALUES (1)"))
 BAD = Migration(
     "bad", ("CREATE TABLE bad (id INTEGER)", "INSERT INTO good VALUES (2)", "INSERT INTO nowhere VALUES (1)")
@@ -394,3 +401,20 @@ def test_a_turn_that_can_neither_be_kept_nor_undone_takes_its_whole_commit_along
     connection._breaks = "nothing"
     keep_organization(store)
     assert len(names(store)) == 1
+
+
+def test_a_turn_that_is_refused_for_what_was_never_committed_is_not_refused_for_that(store: SqliteStore) -> None:
+    connection = store._writer._connection = BreakingConnection(store._writer._connection, "COMMIT")
+
+    def adds(tx: Any) -> None:
+        tx.add_organization(an_organization(id=ONE, name="Never kept"))
+
+    def finds_it_there(tx: Any) -> None:
+        if tx.organization(ONE) is not None:
+            raise ServiceError(INVITATION_PENDING, {"email": "ada@example.com"})
+
+    outcomes = turns_in_one_commit(store, adds, finds_it_there)
+    assert [outcome.reason for outcome in outcomes] == [STORE_UNAVAILABLE, STORE_UNAVAILABLE]
+    connection._breaks = "nothing"
+    assert names(store) == []
+    assert turns_in_one_commit(store, finds_it_there) == [None]
