@@ -20,7 +20,7 @@ NPM := $(shell command -v npm)
 
 node_modules/installed: package-lock.json
 ifneq ($(NPM),)
-	npm ci --silent
+	npm ci --silent --include=dev
 	@touch $@
 endif
 
@@ -90,17 +90,19 @@ $(AUDIT)/installed: requirements/audit.txt
 audit: $(AUDIT)/installed ## look up known vulnerabilities of all that is locked
 	$(AUDIT)/bin/python tools/audit.py
 
-RUNTIME := .cache/runtime
-$(RUNTIME)/installed: requirements/runtime.txt
-	python3 -m venv $(RUNTIME)
-	$(RUNTIME)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+# Without pip, so that it holds what the service runs with and nothing else.
+RUNTIME := .cache/runtime-alone
+$(RUNTIME)/installed: requirements/runtime.txt $(AUDIT)/installed
+	python3 -m venv --clear --without-pip $(RUNTIME)
+	$(AUDIT)/bin/pip --python $(RUNTIME)/bin/python install -q --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 .PHONY: sbom
-sbom: $(AUDIT)/installed $(RUNTIME)/installed ## write dist/sbom-service.json: what the service is made of, in CycloneDX
+sbom: $(AUDIT)/installed $(RUNTIME)/installed ## write what the service and its pages are made of into dist/sbom-*.json, in CycloneDX
 	@mkdir -p dist
 	$(AUDIT)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
 	    -o dist/sbom-service.json $(RUNTIME)/bin/python
+	$(AUDIT)/bin/python tools/sbom_pages.py dist/sbom-pages.json
 
 SECONDS ?= 60
 FUZZ := .cache/fuzz-tools

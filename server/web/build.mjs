@@ -78,6 +78,15 @@ async function bundle() {
   return metafile.outputs;
 }
 
+/** Gives the names of the npm packages of which something is in the bundles. */
+function packagesIn(outputs) {
+  const files = Object.values(outputs).flatMap(({ inputs }) =>
+    Object.keys(inputs).filter((file) => inputs[file].bytesInOutput > 0),
+  );
+  const names = files.map((file) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)?.[1]);
+  return [...new Set(names)].filter((name) => name !== undefined).sort();
+}
+
 /** Gives the files that a page's shell names: its entry, what that imports at once, its styles and the icon. */
 function partsOf(page, outputs) {
   const made = Object.entries(outputs);
@@ -143,6 +152,7 @@ for (const [page, parts] of Object.entries(pages)) {
 }
 compress();
 report(pages);
+writeFileSync(join(DRAFT, ".made-of"), `${packagesIn(outputs).join("\n")}\n`);
 writeFileSync(join(DRAFT, ".made-from"), wanted);
 rmSync(STATIC, { recursive: true, force: true });
 renameSync(DRAFT, STATIC);
