@@ -1,8 +1,8 @@
 """Writes into a file that it is given: the npm packages that the web pages' bundles are made from, in CycloneDX.
 
-npm writes it from the lock alone, without a network; the number and the time that it gives each of its answers are left
-out, so that the same lock and npm make the same file. Without npm this says so, and removes a file of before, which may be
-of another lock.
+npm writes it from the lock alone, without a network; the number and the time that it gives each of its answers are
+left out, so that the same lock and npm make the same file. Without npm this says so, and removes a file of before,
+which may be of another lock.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ COMMAND = ("sbom", "--package-lock-only", "--sbom-format", "cyclonedx", "--sbom-
 def bundled(npm: str) -> dict[str, Any]:
     """Give what npm says of the packages that aren't for development alone.
 
-    Its own `--omit dev` leaves out too much: what a development dependency needs as well, such as @bufbuild/protobuf. So
-    it is given the project without the others, in a folder of the project's name, which it takes for the name.
+    Its own `--omit dev` leaves out too much: what a development dependency needs as well, such as @bufbuild/protobuf.
+    So it is given the project without the others, in a folder of the project's name, which it takes for the name.
     """
     project = json.loads((ROOT / "package.json").read_text())
     lock = json.loads((ROOT / "package-lock.json").read_text())
