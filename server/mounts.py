@@ -17,6 +17,7 @@ from connectrpc_grpcreflect import (
 
 from server.background import Background, attempt
 from server.domain.secrets import SecretKeys
+from server.handover import whole_answers
 from server.logs import configure_logs
 from server.main import (
     REFLECTED,
@@ -58,7 +59,8 @@ _outbox = build_outbox(_settings, _store, _keys)
 _sign_in_mails = build_sign_in_mails(_settings, _store, _keys)
 
 _public_url = _settings.public_base if _settings.public_url else ""
-wsgi = build_edge(_service, public_url=_public_url, sends_mail=_outbox is not None, limits=Limits(_settings.rates))
+_edge = build_edge(_service, public_url=_public_url, sends_mail=_outbox is not None, limits=Limits(_settings.rates))
+wsgi = whole_answers(_edge)
 reflection = ServerReflectionASGIApplication(ServerReflectionService(*REFLECTED))
 reflection_alpha = ServerReflectionAlphaASGIApplication(ServerReflectionAlphaService(*REFLECTED))
 

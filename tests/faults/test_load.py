@@ -53,6 +53,16 @@ def clients(server: RunningServer) -> GoodClients:
     return GoodClients(server, server.token("good@example.com"))
 
 
+@pytest.fixture(scope="module")
+def member(server: RunningServer) -> str:
+    """The token of a person with 100 organizations, of whom a read is large."""
+    token = server.token("member@example.com")
+    with httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {token}"}) as client:
+        for number in range(100):
+            client.post(CREATE_ORGANIZATION, json={"name": f"Organization {number}"}).raise_for_status()
+    return token
+
+
 def post(body: bytes = BODY, length: int | None = None, *headers: str) -> bytes:
     """Give a request of HTTP/1.1."""
     lines = (f"POST {GET_SUMMARY} HTTP/1.1", "host: x", "content-type: application/json", *headers)
@@ -152,6 +162,26 @@ def test_floods_of_frames_cost_their_own_connection_alone(
                         attack(client, round_)
             for client in flooding:
                 client.close()
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("content_type", ["application/grpc", "application/grpc-web+proto", "application/json"])
+def test_clients_that_never_read_their_answers_keep_nobody_waiting(
+    server: RunningServer, clients: GoodClients, member: str, figure: Figure, content_type: str
+) -> None:
+    body = b"{}" if content_type == "application/json" else enveloped(b"")
+    with attacked(server, clients, f"8 clients that read none of 20 answers ({content_type})", figure) as load:
+        unread = [Http2(server, member, window=65_535) for _ in range(8)]
+        for client in unread:
+            for _ in range(20):
+                client.send(*client.request(GET_ACCOUNT, body, content_type))
+        time.sleep(0.5)
+        before = len(load.seconds)
+        time.sleep(2)
+        meanwhile = len(load.seconds) - before
+        for client in unread:
+            client.close()
+    assert meanwhile > 20
 
 
 # Sizes.
