@@ -19,6 +19,7 @@ from server.faces.own_pages import SESSION_COOKIE
 from server.faces.rest import RestFace
 from server.faces.spelling import clerk_id, logto_id
 from server.main import build_edge, build_service
+from server.ports import InvitationFilter
 from server.store.sqlite import SqliteStore
 from tests.conftest import KEY, GivenClock, World
 from tests.faces.wire import CONNECT_JSON, PROTOCOLS, Answer, Wire
@@ -70,11 +71,14 @@ class Court:
         secret = self.world.service.sessions.start(self.world.account(name)).secret
         return {"cookie": f"{SESSION_COOKIE}={secret}"}
 
-    def request(self, row: Row, scene: Scene) -> Callable[..., Answer]:
-        """Make the request of an operation, which may then be sent with a token or other headers."""
+    def request(self, row: Row, scene: Scene, protocol: str = CONNECT_JSON) -> Callable[..., Answer]:
+        """Make the request of an operation, which may then be sent with a token or other headers.
+
+        The protocol is that of an RPC; the plain HTTP faces have only their own.
+        """
         if row.operation in RPCS:
             message = RPCS[row.operation](scene)
-            return lambda token=None, **headers: self.call(row, message, token, headers=headers)
+            return lambda token=None, **headers: self.call(row, message, token, protocol, headers=headers)
         line, body = (make(scene) for make in ROUTES[row.operation])
         method, _, target = line.partition(" ")
         path, _, query = target.partition("?")
@@ -219,8 +223,18 @@ class Nowhere(Scene):
         return some_id()
 
 
-@_BY_OPERATION
-def test_what_is_foreign_dead_or_never_was_answers_with_the_same_bytes(court: Court, row: Row) -> None:
+_IN_EVERY_PROTOCOL = pytest.mark.parametrize(
+    ("row", "protocol"),
+    [
+        pytest.param(row, protocol, id=f"{row.operation}-{protocol}")
+        for row in ROWS
+        for protocol in (PROTOCOLS if row.operation in RPCS else (CONNECT_JSON,))
+    ],
+)
+
+
+@_IN_EVERY_PROTOCOL
+def test_what_is_foreign_dead_or_never_was_answers_with_the_same_bytes(court: Court, row: Row, protocol: str) -> None:
     for caller in ("nobody", "stranger", "elsewhere", "key elsewhere"):
         refused = row.answers[caller] is not None
         if (caller == "stranger" and row.operation in ADDRESSED) or not (refused or _holds_secret(row)):
@@ -228,12 +242,63 @@ def test_what_is_foreign_dead_or_never_was_answers_with_the_same_bytes(court: Co
         foreign, dead = court.scene(), court.scene()
         never = Nowhere(court.world, Party(court.world, some_id(), some_id(), {n: some_id() for n in dead.it.users}))
         token = court.token(caller, foreign)
-        to_dead = court.request(row, dead)
+        to_dead = court.request(row, dead, protocol)
         court.world.service.organizations.delete(court.world.call("Ada"), dead.it.id)
-        expected = court.send(row, never, token).same()
-        assert to_dead(token).same() == expected, caller
+        expected = court.request(row, never, protocol)(token)
+        assert to_dead(token).same() == expected.same(), caller
         if refused:
-            assert court.send(row, foreign, token).same() == expected, caller
+            assert court.request(row, foreign, protocol)(token).same() == expected.same(), caller
+
+
+def _kill(scene: Scene) -> None:
+    """End what the requests below are about, in an organization that lives on."""
+    service, admin = scene.world.service, scene.world.call("Ada")
+    service.links.create(admin, scene.it.id)
+    scene.it.leave("Cora")
+    for invitation in service.invitations.list_for_organization(
+        admin, scene.it.id, InvitationFilter(scene.world.clock())
+    ).invitations:
+        service.invitations.delete(admin, invitation.id)
+    bob = scene.world.call("Bob")
+    for token in service.tokens.list_personal(bob, (scene.it.users["Bob"],))[0]:
+        service.tokens.delete_personal(bob, token.id)
+
+
+_OF_WHAT_ENDS = {
+    "JoinOrganization": "stranger",
+    "GetOrganizationInviteSummary": "nobody",
+    "SetRole": "admin",
+    "GetPersonalAccessToken": "member",
+    "DeletePersonalAccessToken": "member",
+    "GetInvitation": "admin",
+    "ResendInvitation": "admin",
+    "RevokeInvitation": "admin",
+    "DeleteInvitation": "admin",
+    "PreviewInvitation": "stranger",
+    "AcceptInvitation": "stranger",
+    "DeclineInvitation": "stranger",
+}
+"""Operations about one thing within an organization, and who would be let do them.
+
+LeaveOrganization and GetUser aren't among them: who has left stays known to the organization, and leaving can be
+repeated.
+"""
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("operation", _OF_WHAT_ENDS)
+def test_what_has_ended_in_an_organization_answers_as_what_never_was(
+    court: Court, operation: str, protocol: str
+) -> None:
+    [row] = [row for row in ROWS if row.operation == operation]
+    scene = court.scene()
+    token = court.token(_OF_WHAT_ENDS[operation], scene)
+    to_dead = court.request(row, scene, protocol)
+    _kill(scene)
+    never = Party(court.world, scene.it.id, some_id(), {name: some_id() for name in scene.it.users})
+    expected = court.request(row, Nowhere(court.world, never), protocol)(token)
+    assert expected.reason.endswith("_NOT_FOUND"), expected
+    assert to_dead(token).same() == expected.same()
 
 
 def test_the_page_in_docs_is_fresh() -> None:
