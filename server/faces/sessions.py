@@ -91,7 +91,8 @@ class SessionServicer(SessionServiceSync):
     def sign_in_with_code(self, request: pb.SignInWithCodeRequest, ctx: Context, /) -> pb.SignInWithCodeResponse:
         """See the contract."""
         self._pages.require(ctx.request_headers)
-        signed_in = self._sign_in.with_code(request.code_id.lower(), request.code)
+        earlier = cookie(ctx.request_headers, SESSION_COOKIE)
+        signed_in = self._sign_in.with_code(request.code_id.lower(), request.code, earlier=earlier)
         ctx.response_headers.add("set-cookie", _session_cookie(signed_in))
         return pb.SignInWithCodeResponse(signed_in=_signed_in(signed_in))
 
@@ -117,14 +118,16 @@ def callback(sign_in: SignIn) -> WSGIApplication:
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] != "GET":
             return _answer(start_response, "405 Method Not Allowed", [("allow", "GET")])
-        sealed = cookie({"cookie": environ.get("HTTP_COOKIE", "")}, SIGN_IN_COOKIE)
+        held = {"cookie": environ.get("HTTP_COOKIE", "")}
+        sealed = cookie(held, SIGN_IN_COOKIE)
         cookies = [set_cookie(SIGN_IN_COOKIE, "", 0)]
         try:
             # Too many, or too late: the provider isn't asked either.
             require_admitted()
             if not sealed:
                 raise ServiceError(SIGN_IN_EXPIRED)
-            signed_in, location = sign_in.finish(sealed, _parameters(environ.get("QUERY_STRING", "")))
+            answer = _parameters(environ.get("QUERY_STRING", ""))
+            signed_in, location = sign_in.finish(sealed, answer, earlier=cookie(held, SESSION_COOKIE))
             cookies.append(_session_cookie(signed_in))
         except Exception as error:  # noqa: BLE001 # a page of ours tells the person
             refusal = refuse(error)

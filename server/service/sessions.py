@@ -39,12 +39,17 @@ class Sessions:
     ids: Ids
     life: timedelta = timedelta(days=14)
 
-    def start(self, account: Account) -> SignedIn:
-        """Begin a session; its secret is given here and never again."""
+    def start(self, account: Account, *, earlier: str = "") -> SignedIn:
+        """Begin a session; its secret is given here and never again.
+
+        The session of the secret `earlier` ends: the browser that held it now holds this one instead.
+        """
         secret = SESSION_PREFIX + secrets.token_urlsafe(32)
         now = self.clock()
         session = Session(self.ids(), account.id, now, now + self.life, None)
         with self.store.transaction() as tx:
+            if earlier:
+                tx.revoke_session(token_hash(earlier), now)
             tx.add_session(session, token_hash(secret))
         return SignedIn(account, session, secret)
 

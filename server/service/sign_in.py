@@ -84,10 +84,11 @@ class SignIn:
         sealed = self.sealing.seal(_PURPOSE, json.dumps(kept).encode())
         return url, base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
-    def finish(self, sealed: str, answer: Mapping[str, str]) -> tuple[SignedIn, str]:
+    def finish(self, sealed: str, answer: Mapping[str, str], *, earlier: str = "") -> tuple[SignedIn, str]:
         """Sign in by what the provider sent the browser back with; give the session and where to go on.
 
-        `sealed` is what `begin` gave to this very browser: without it the answer may be an attacker's own.
+        `sealed` is what `begin` gave to this very browser: without it the answer may be an attacker's own. `earlier` is
+        the secret of the session that the browser held until now, which ends.
         `SIGN_IN_EXPIRED` when it isn't, `SIGN_IN_REFUSED` and `ISSUER_UNAVAILABLE` by the provider's word.
         """
         provider = self._provider()
@@ -102,7 +103,9 @@ class SignIn:
         if "error" in answer or not answer.get("code"):
             raise ServiceError(SIGN_IN_REFUSED)
         claims = provider.claims(answer["code"], nonce=kept["nonce"], verifier=kept["verifier"])
-        return self.sessions.start(self.authentication.account_of(claims)), kept["path"]
+        signed_in = self.sessions.start(self.authentication.account_of(claims), earlier=earlier)
+        self.authentication.forget_session(earlier)
+        return signed_in, kept["path"]
 
     def way_back(self, sealed: str) -> str:
         """Give where a browser was going that holds what `begin` gave; empty where it doesn't, or not any more."""
@@ -160,9 +163,10 @@ class SignIn:
         self.options.wake()
         return code
 
-    def with_code(self, code_id: str, code: str) -> SignedIn:
+    def with_code(self, code_id: str, code: str, *, earlier: str = "") -> SignedIn:
         """Sign in with a code that was mailed; who has no account gets one, with a verified address.
 
+        `earlier` is the secret of the session that the browser held until now, which ends.
         `SIGN_IN_CODE_WRONG` when it isn't that code, or it can't be used any more.
         """
         if not self.options.methods.email_code:
@@ -174,13 +178,14 @@ class SignIn:
             found = tx.lock_sign_in_code(code_id)
             signed_in = None
             if found is not None and found.usable_at(now):
-                signed_in = self._guessed(tx, found, given, now)
+                signed_in = self._guessed(tx, found, given, now, earlier)
         # Only here: an exception inside would undo the counting.
         if signed_in is None:
             raise WrongSecretError(SIGN_IN_CODE_WRONG, guess=hash((code_id, given)))
+        self.authentication.forget_session(earlier)
         return signed_in
 
-    def _guessed(self, tx: Transaction, found: SignInCode, given: str, now: datetime) -> SignedIn | None:
+    def _guessed(self, tx: Transaction, found: SignInCode, given: str, now: datetime, earlier: str) -> SignedIn | None:
         try:
             right = hmac.compare_digest(self.keys.sign_in_code(found.id, found.key_id).encode(), given.encode())
         except ServiceError as error:
@@ -191,7 +196,7 @@ class SignIn:
             tx.update_sign_in_code(replace(found, wrong_guesses=found.wrong_guesses + 1))
             return None
         tx.update_sign_in_code(replace(found, used_at=now))
-        return self.sessions.start(self.authentication.local_account(found.email, ""))
+        return self.sessions.start(self.authentication.local_account(found.email, ""), earlier=earlier)
 
     def forget_old(self) -> None:
         """Remove codes that count for nothing any more; called now and then beside the requests."""

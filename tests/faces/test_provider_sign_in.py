@@ -116,6 +116,21 @@ def test_a_person_signs_in_at_the_provider_and_goes_on_where_they_were(lobby: Lo
     assert (told["name"], told["email"], told["emailVerified"]) == ("Ada", "ada@example.com", False)
 
 
+def test_signing_in_anew_ends_the_earlier_session_of_this_browser_alone(lobby: Lobby) -> None:
+    page, other = lobby.page(), lobby.page()
+    for one in (page, other):
+        lobby.sign_in(one)
+    stolen = Page(lobby.wire, dict(page.cookies))
+    assert stolen.call("GetAccount").status == 200
+    query = lobby.at_provider(page)
+    assert "error" in page.visit(CALLBACK, changed(query, state="another")).headers["location"]
+    assert stolen.signed_in() is not None, "who isn't signed in anew stays signed in"
+    assert page.visit(CALLBACK, query).headers["location"] == "/invite/abc?x=1"
+    assert (stolen.signed_in(), stolen.call("GetAccount").reason) == (None, "CREDENTIALS_MISSING")
+    assert page.call("GetAccount").status == 200
+    assert other.call("GetAccount").status == 200
+
+
 def test_it_is_the_account_that_a_token_of_the_issuer_opens(lobby: Lobby) -> None:
     by_token = lobby.page().call("GetAccount", token=lobby.provider.mint(**lobby.provider.person)).json()["account"]
     page = lobby.page()

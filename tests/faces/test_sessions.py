@@ -400,6 +400,20 @@ def test_signing_out_ends_this_session_alone(office: Office) -> None:
     assert first.call("SignOut").status == 200
 
 
+@pytest.mark.parametrize("email", ["ada@example.com", "eve@example.com"])
+def test_signing_in_anew_ends_the_earlier_session_of_this_browser_alone(office: Office, email: str) -> None:
+    page, other = office.signed_in(), office.signed_in()
+    stolen = Page(office.wire, dict(page.cookies))
+    assert who(stolen.call("GetAccount")) == "ada@example.com", "remembered, and to be forgotten at once"
+    code_id, code = office.asked(email, page)
+    wrong = page.call("SignInWithCode", {"codeId": code_id, "code": f"{(int(code) + 1) % 10**8:08}"})
+    assert (wrong.status, stolen.signed_in() is None) == (400, False), "who isn't signed in anew stays signed in"
+    assert page.call("SignInWithCode", {"codeId": code_id, "code": code}).status == 200
+    assert (stolen.signed_in(), stolen.call("GetAccount").reason) == (None, "CREDENTIALS_MISSING")
+    assert who(page.call("GetAccount")) == email
+    assert who(other.call("GetAccount")) == "ada@example.com"
+
+
 def test_signing_out_everywhere_ends_all_of_the_account_and_nobody_elses(office: Office) -> None:
     first, second, eve = office.signed_in(), office.signed_in(), office.signed_in("eve@example.com")
     first.call("SignOut", {"everywhere": True})

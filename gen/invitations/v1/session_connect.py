@@ -48,7 +48,8 @@ class SessionServiceSync(Protocol):
     def begin_provider_sign_in(self, request: BeginProviderSignInRequest, ctx: RequestContext[BeginProviderSignInRequest, BeginProviderSignInResponse], /) -> BeginProviderSignInResponse:
         """
         Begins to sign in at the OpenID Connect provider: answers where to send the browser, and sets the cookie
-        `__Host-sign-in` by which the browser is known when it comes back to /sign-in/callback within ten minutes.
+        `__Host-sign-in` by which the browser is known when it comes back to /sign-in/callback within ten minutes; there the
+        session that it was in before ends.
         SIGN_IN_UNAVAILABLE where no provider is configured, ISSUER_UNAVAILABLE where it can't be reached. Safe to repeat.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
@@ -63,9 +64,9 @@ class SessionServiceSync(Protocol):
 
     def sign_in_with_code(self, request: SignInWithCodeRequest, ctx: RequestContext[SignInWithCodeRequest, SignInWithCodeResponse], /) -> SignInWithCodeResponse:
         """
-        Signs in with a code, and sets the cookie; who has no account gets one, with a verified address. SIGN_IN_CODE_WRONG
-        where the code isn't that one, was used, has expired, or was guessed wrong too often: ask for another. A repeat
-        after success is refused so, and harms nothing.
+        Signs in with a code, and sets the cookie; the session that the cookie held before ends. Who has no account gets one,
+        with a verified address. SIGN_IN_CODE_WRONG where the code isn't that one, was used, has expired, or was guessed wrong
+        too often: ask for another. A repeat after success is refused so, and harms nothing.
         """
         raise ConnectError(Code.UNIMPLEMENTED, 'Not implemented')
 
@@ -203,7 +204,8 @@ class SessionServiceClientSync(ConnectClientSync):
     ) -> BeginProviderSignInResponse:
         """
         Begins to sign in at the OpenID Connect provider: answers where to send the browser, and sets the cookie
-        `__Host-sign-in` by which the browser is known when it comes back to /sign-in/callback within ten minutes.
+        `__Host-sign-in` by which the browser is known when it comes back to /sign-in/callback within ten minutes; there the
+        session that it was in before ends.
         SIGN_IN_UNAVAILABLE where no provider is configured, ISSUER_UNAVAILABLE where it can't be reached. Safe to repeat.
         """
         return self.execute_unary(
@@ -252,9 +254,9 @@ class SessionServiceClientSync(ConnectClientSync):
         timeout_ms: int | None = None,
     ) -> SignInWithCodeResponse:
         """
-        Signs in with a code, and sets the cookie; who has no account gets one, with a verified address. SIGN_IN_CODE_WRONG
-        where the code isn't that one, was used, has expired, or was guessed wrong too often: ask for another. A repeat
-        after success is refused so, and harms nothing.
+        Signs in with a code, and sets the cookie; the session that the cookie held before ends. Who has no account gets one,
+        with a verified address. SIGN_IN_CODE_WRONG where the code isn't that one, was used, has expired, or was guessed wrong
+        too often: ask for another. A repeat after success is refused so, and harms nothing.
         """
         return self.execute_unary(
             request=request,

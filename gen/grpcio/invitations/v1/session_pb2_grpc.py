@@ -85,7 +85,8 @@ class SessionServiceServicer:
 
     def BeginProviderSignIn(self, request, context):
         """Begins to sign in at the OpenID Connect provider: answers where to send the browser, and sets the cookie
-        `__Host-sign-in` by which the browser is known when it comes back to /sign-in/callback within ten minutes.
+        `__Host-sign-in` by which the browser is known when it comes back to /sign-in/callback within ten minutes; there the
+        session that it was in before ends.
         SIGN_IN_UNAVAILABLE where no provider is configured, ISSUER_UNAVAILABLE where it can't be reached. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -102,9 +103,9 @@ class SessionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SignInWithCode(self, request, context):
-        """Signs in with a code, and sets the cookie; who has no account gets one, with a verified address. SIGN_IN_CODE_WRONG
-        where the code isn't that one, was used, has expired, or was guessed wrong too often: ask for another. A repeat
-        after success is refused so, and harms nothing.
+        """Signs in with a code, and sets the cookie; the session that the cookie held before ends. Who has no account gets one,
+        with a verified address. SIGN_IN_CODE_WRONG where the code isn't that one, was used, has expired, or was guessed wrong
+        too often: ask for another. A repeat after success is refused so, and harms nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
