@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 import re
+import secrets as py_secrets
 import sqlite3
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import httpx
+import pytest
+from aiosmtpd.smtp import AuthResult
 
 from tests.mail.mail_server import mail_server
 from tests.oidc_issuer import TOKEN_PATH, issuer
-from tests.running import RunningServer, running_server, wait_until
+from tests.postgres.cluster import Cluster
+from tests.running import RunningServer, run_program, running_server, wait_until
 
 _GITPOD = "/gitpod.v1."
 _INVITATIONS = "/invitations.v1.InvitationService/"
+_SESSIONS = "/invitations.v1.SessionService/"
+_OURS = {"x-session": "cookie"}
+_PUBLIC = ("--public-url", "https://organizations.example.com")
+_DATABASE = "copied"
 
 
 def _ask(server: RunningServer, token: str, method: str, message: dict[str, Any], key: str = "") -> dict[str, Any]:
@@ -27,23 +42,72 @@ def _ask(server: RunningServer, token: str, method: str, message: dict[str, Any]
     return content
 
 
-def _spellings(secret: str) -> list[bytes]:
-    """Every way in which a secret could stand in a file."""
-    spelled = {secret, secret.lower(), secret.upper(), secret.replace("-", "")}
-    raw = [text.encode() for text in spelled]
-    raw += [text.encode("utf-16-le") for text in spelled]
-    raw.append(base64.b64encode(secret.encode()).rstrip(b"="))
+def _spellings(secret: str) -> set[bytes]:
+    """Every way in which a secret could stand in a file, a dump or a log."""
+    texts = {
+        secret,
+        secret.lower(),
+        secret.upper(),
+        secret.replace("-", ""),
+        quote(secret, safe=""),
+        quote_plus(secret),
+    }
+    raw = {text.encode() for text in texts} | {text.encode("utf-16-le") for text in texts}
     if secret.isdecimal():
-        raw.append(f"{secret[:4]} {secret[4:]}".encode())
+        raw.add(f"{secret[:4]} {secret[4:]}".encode())
     elif re.fullmatch(r"[0-9a-f-]{36}", secret):
-        raw += [uuid.UUID(secret).bytes, base64.b64encode(uuid.UUID(secret).bytes).rstrip(b"=")]
-    else:
-        body = secret.split("_", 1)[1]
-        raw += [body.encode(), base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))]
-    return raw
+        raw.add(uuid.UUID(secret).bytes)
+    elif match := re.fullmatch(r"orgsvc[a-z]*_([\w-]+)", secret):
+        raw |= {match[1].encode(), base64.urlsafe_b64decode(match[1] + "=" * (-len(match[1]) % 4))}
+    return raw | {base64.b64encode(one).rstrip(b"=") for one in raw} | {one.hex().encode() for one in raw}
 
 
-def _files(directory: Path) -> dict[str, bytes]:
+@dataclass
+class Desk:
+    """A running service on one engine, the secrets that it was shown or gave, and what it leaves behind."""
+
+    engine: str
+    server: RunningServer
+    secrets: dict[str, str]
+    copy: Callable[[], dict[str, bytes]]
+
+    def backend_key(self) -> str:
+        where = ("--database-url", self.server.database_url)
+        made = run_program("token", "create", "--backend", "--name", "crm", *where, environ=self.server._environ)
+        assert made.returncode == 0, made.stderr
+        return made.stdout.strip()
+
+    def found(self, kept: dict[str, bytes]) -> list[str]:
+        """Give which secret stands where in copies that were made while it ran, and in its log."""
+        kept = kept | {"log": self.server.log.encode()}
+        # What we look through is whole, and libraries write of what they do as well.
+        assert [name for name in _WHOLE[self.engine] if b"ada@example.com" not in kept[name]] == []
+        talkers = {b"asyncio", *([b"psycopg.pool"] if self.engine == "postgres" else [])}
+        assert talkers <= set(re.findall(rb'"level": "debug", "logger": "([^"]+)"', kept["log"]))
+        return [
+            f"{what} in {name}"
+            for what, secret in self.secrets.items()
+            for name, content in kept.items()
+            if any(spelling in content for spelling in _spellings(secret))
+        ]
+
+
+_EVERY_LOGGER = """
+import logging
+# Libraries that keep quiet unless they are asked are asked too.
+logging.Logger.isEnabledFor = lambda self, level: True
+"""
+
+_WHOLE = {
+    "sqlite": {"organizations.db-wal", "backup.db"},
+    "postgres": {"dump", "files", "statements"},
+}
+"""Copies in which all stands that was written. (SQLite's file may still wait for what is in its WAL.)"""
+
+OpenDesk = Callable[..., AbstractContextManager[Desk]]
+
+
+def _sqlite_copy(directory: Path) -> dict[str, bytes]:
     """Give what the service keeps but its key, and a backup of it, while it runs."""
     backup = directory / "backup.db"
     source, copy = sqlite3.connect(directory / "organizations.db"), sqlite3.connect(backup)
@@ -51,24 +115,54 @@ def _files(directory: Path) -> dict[str, bytes]:
     source.close()
     copy.close()
     kept = {file.name: file.read_bytes() for file in directory.iterdir() if file.suffix != ".key"}
-    assert {"organizations.db", "organizations.db-wal", "backup.db"} <= set(kept)
+    assert {"organizations.db"} | _WHOLE["sqlite"] <= set(kept)
     return kept
 
 
-def _found(secrets: dict[str, str], kept: dict[str, bytes]) -> list[str]:
-    return [
-        f"{what} in {name}"
-        for what, secret in secrets.items()
-        for name, content in kept.items()
-        for spelling in _spellings(secret)
-        if spelling in content
-    ]
+def _postgres_copy(cluster: Cluster) -> dict[str, bytes]:
+    """Give a dump, the files of the database with its WAL, and every statement that was sent with its parameters."""
+    return {
+        "dump": cluster.dump(_DATABASE),
+        "files": b"".join(cluster.files(_DATABASE)),
+        "statements": cluster.log.encode(),
+    }
 
 
-def test_no_live_secret_stands_in_the_database_its_wal_a_backup_or_the_log(tmp_path: Path) -> None:
-    with running_server(tmp_path) as server:
-        account = server.token("ada@example.com")
-        secrets = {"account token": account, "second account token": server.token("bob@example.com")}
+@pytest.fixture(params=["sqlite", "postgres"])
+def open_desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenDesk]:
+    """Run a service on each engine, that logs all there is to log."""
+    with ExitStack() as stack:
+        if request.param == "postgres":
+            cluster = stack.enter_context(Cluster(log_statement="all"))
+            cluster.create_database(_DATABASE)
+
+        @contextmanager
+        def opened(*options: str, environ: dict[str, str] | None = None) -> Iterator[Desk]:
+            key = tmp_path / "organizations.key"
+            secrets, environ = {}, {"PYTHONPATH": str(tmp_path)} | (environ or {})
+            (tmp_path / "sitecustomize.py").write_text(_EVERY_LOGGER)
+            if request.param == "postgres":
+                key.write_text(py_secrets.token_hex(32))
+                secrets["database's password"] = password = "the database's own password"
+                url = cluster.url(_DATABASE).replace("@", f":{quote(password)}@")
+                environ["SECRET_KEY_FILE"] = str(key)
+                copy = partial(_postgres_copy, cluster)
+            else:
+                url, copy = f"sqlite:///{tmp_path / 'organizations.db'}", partial(_sqlite_copy, tmp_path)
+            server = RunningServer(url, *_PUBLIC, "--log-level", "debug", *options, environ=environ)
+            try:
+                yield Desk(request.param, server, secrets | {"master key": key.read_text().strip()}, copy)
+            finally:
+                server.stop()
+
+        yield opened
+
+
+def test_no_live_secret_stands_in_the_database_its_wal_a_backup_a_dump_or_the_log(open_desk: OpenDesk) -> None:
+    with open_desk() as desk:
+        server, secrets = desk.server, desk.secrets
+        account = secrets["account token"] = server.token("ada@example.com")
+        secrets["second account token"] = server.token("bob@example.com")
         made = _ask(server, account, _GITPOD + "OrganizationService/CreateOrganization",
                     {"name": "Acme", "joinOrganization": True})  # fmt: skip
         organization = {"organizationId": made["organization"]["id"]}
@@ -82,8 +176,11 @@ def test_no_live_secret_stands_in_the_database_its_wal_a_backup_or_the_log(tmp_p
         secrets["invitation token"] = str(invited["token"])
         waiting = {"email": "dan@example.com"}
         _ask(server, account, _INVITATIONS + "CreateInvitation", organization | {"invitation": waiting})
+        secrets["backend key"] = desk.backend_key()
         # Each is used, so that using them leaves no trace either.
         _ask(server, secrets["personal access token"], _GITPOD + "UserService/GetAuthenticatedUser", {})
+        key = {"authorization": f"Bearer {secrets['backend key']}"}
+        assert httpx.get(f"{server.url}/clerk/v1/organizations", headers=key).status_code in (200, 403)
         httpx.post(server.url + _GITPOD + "OrganizationService/GetOrganizationInviteSummary",
                    json={"inviteId": secrets["invite id"]})  # fmt: skip
         httpx.get(f"{server.url}/invite/{secrets['invite id']}")
@@ -91,16 +188,20 @@ def test_no_live_secret_stands_in_the_database_its_wal_a_backup_or_the_log(tmp_p
         # Answered again from what is stored: the stored answer holds the secret, sealed.
         again = _ask(server, account, _INVITATIONS + "CreateInvitation", organization | {"invitation": new}, "k-3")
         assert again == invited
-
-        kept = _files(tmp_path)
-    kept["log"] = server.log.encode()
-    assert b"CreateOrganizationInvite" in kept["log"]
-    assert _found(secrets, kept) == []
-
-
-_OURS = {"x-session": "cookie"}
-_PUBLIC = ("--public-url", "https://organizations.example.com")
-_SESSIONS = "/invitations.v1.SessionService/"
+        # Where each has no business, or nothing else is right.
+        for secret in secrets.values():
+            headers = {"authorization": f"Bearer {quote(secret)}", "idempotency-key": "k-4"}
+            for method, sent in (("GetOrganization", organization), ("JoinOrganization", {"inviteId": user_id})):
+                httpx.post(f"{server.url}{_GITPOD}OrganizationService/{method}", json=sent, headers=headers)
+        kept = desk.copy()
+        if desk.engine == "postgres":
+            # The search would find what stands there: the hash does.
+            digest = hashlib.sha256(account.encode()).digest()
+            assert digest in kept["files"]
+            assert digest.hex().encode() in kept["dump"]
+            assert digest.hex().encode() in kept["statements"]
+    assert "CreateOrganizationInvite" in server.log
+    assert desk.found(kept) == []
 
 
 def _cookie(answer: httpx.Response, name: str) -> str:
@@ -125,14 +226,27 @@ def _use_session(url: str, secret: str) -> None:
     assert httpx.get(f"{url}/console", headers=headers).status_code in (200, 503)
 
 
-def test_no_code_to_sign_in_and_no_session_stands_anywhere_either(tmp_path: Path) -> None:
-    with mail_server() as smtp, running_server(tmp_path, "--smtp-url", smtp.url, *_PUBLIC) as server:
-        secrets = {}
-        for name in ("used", "waiting"):
+def test_nothing_that_is_mailed_no_session_and_no_password_of_the_mail_server_stands_anywhere(
+    open_desk: OpenDesk,
+) -> None:
+    password = "the mail server's own password"
+
+    def right(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
+        return AuthResult(success=data.password.decode() == password, auth_data=data)
+
+    with ExitStack() as stack:
+        smtp = stack.enter_context(mail_server(auth_require_tls=False, authenticator=right))
+        desk = stack.enter_context(
+            open_desk("--smtp-url", smtp.url.replace("//", f"//us:{quote(password)}@"), "--sign-in-codes", "on")
+        )
+        server, secrets = desk.server, desk.secrets
+        secrets["mail server's password"] = password
+        secrets["login to the mail server"] = base64.b64encode(f"\0us\0{password}".encode()).decode()
+        for number, name in enumerate(("used", "waiting"), 1):
             asked = httpx.post(f"{server.url}{_SESSIONS}SendSignInCode", json={"email": "ada@example.com"},
                                headers=_OURS)  # fmt: skip
             assert asked.status_code == 200, asked.text
-            wait_until(lambda: len(smtp.mails) > len(secrets))
+            wait_until(lambda number=number: len(smtp.mails) >= number)
             (shown,) = re.findall(r"^(\d{4} \d{4})$", smtp.mails[-1].part("plain"), re.MULTILINE)
             secrets[f"code that is {name}"] = shown.replace(" ", "")
             if name == "used":
@@ -143,45 +257,64 @@ def test_no_code_to_sign_in_and_no_session_stands_anywhere_either(tmp_path: Path
         assert answer.status_code == 200, answer.text
         secrets["session"] = _cookie(answer, "__Host-session")
         _use_session(server.url, secrets["session"])
-        kept = _files(tmp_path)
-    kept["log"] = server.log.encode()
-    assert b"SignInWithCode" in kept["log"]
-    assert _found(secrets, kept) == []
+        # Invitations: one that is mailed, and one that the mail server refuses, quoting what it was sent.
+        ada = server.token("ada@example.com")
+        made = _ask(server, ada, _GITPOD + "OrganizationService/CreateOrganization", {"name": "Acme"})
+        invite = {"organizationId": made["organization"]["id"], "invitation": {"email": "bob@example.com"}}
+        invited = _ask(server, ada, _INVITATIONS + "CreateInvitation", invite)["invitation"]
+        wait_until(lambda: len(smtp.mails) == 3)
+        secrets["mailed token"] = smtp.mails[-1].token
+        smtp.answer = "550 not {content}"
+        again = {"invitationId": invited["id"]}
+        _ask(server, ada, _INVITATIONS + "ResendInvitation", again)
+        wait_until(lambda: smtp.refused)
+        wait_until(lambda: "FAILED" in str(_ask(server, ada, _INVITATIONS + "GetInvitation", again)))
+        secrets["refused token"] = smtp.refused[-1].token
+        kept = desk.copy()
+    assert "SignInWithCode" in server.log
+    assert desk.found(kept) == []
 
 
-def test_nothing_of_a_sign_in_at_a_provider_stands_anywhere(tmp_path: Path) -> None:
+def test_nothing_of_a_sign_in_at_a_provider_stands_anywhere(open_desk: OpenDesk) -> None:
     with issuer() as provider:
-        provider.client_secrets["pages"] = "the client's own secret"
+        secret = provider.client_secrets["pages"] = "the client's own secret"
         trusted = {"OIDC_ISSUER": provider.url, "OIDC_AUDIENCE": "us", "OIDC_CLIENT_ID": "pages",
-                   "OIDC_CLIENT_SECRET": provider.client_secrets["pages"]}  # fmt: skip
-        with running_server(tmp_path, *_PUBLIC, environ=trusted) as server:
-            url = server.url
+                   "OIDC_CLIENT_SECRET": secret}  # fmt: skip
+        with open_desk(environ=trusted) as desk:
+            url, secrets = desk.server.url, desk.secrets
             begun = httpx.post(f"{url}{_SESSIONS}BeginProviderSignIn", json={}, headers=_OURS)
             assert begun.status_code == 200, begun.text
             cookie = {"cookie": f"__Host-sign-in={_cookie(begun, '__Host-sign-in')}"}
             way_back = httpx.URL(httpx.get(begun.json()["authorizationUrl"]).headers["location"])
             code = way_back.params["code"]
-            secrets = {"state": way_back.params["state"], "nonce": provider.begun[code]["nonce"], "code": code,
-                       "cookie of the sign-in": cookie["cookie"].partition("=")[2]}  # fmt: skip
+            credentials = base64.b64encode(f"pages:{quote_plus(secret)}".encode()).decode()
+            secrets |= {"client's secret": secret, "client's credentials": credentials, "authorization code": code,
+                        "state": way_back.params["state"], "nonce": provider.begun[code]["nonce"],
+                        "cookie of the sign-in": cookie["cookie"].partition("=")[2]}  # fmt: skip
             # Refused first, since a log tells most of what is refused: another state, a token that is none.
             callback = f"{url}/sign-in/callback"
             assert (
                 "error" in httpx.get(callback, params={"code": code, "state": "x"}, headers=cookie).headers["location"]
             )
-            provider.answers[TOKEN_PATH] = 200, {}, b'{"id_token": "a.refused.token", "access_token": "x"}'
+            secrets["refused ID token"], secrets["refused access token"] = "a.refused.token", "an access token"
+            answer = {"id_token": secrets["refused ID token"], "access_token": secrets["refused access token"]}
+            provider.answers[TOKEN_PATH] = 200, {}, json.dumps(answer).encode()
             refused = httpx.get(callback, params=way_back.params, headers=cookie)
             assert "error=SIGN_IN_REFUSED" in refused.headers["location"]
             del provider.answers[TOKEN_PATH]
-            answer = httpx.get(callback, params=way_back.params, headers=cookie)
-            assert answer.headers["location"] == "/console", answer.headers
-            secrets["session"] = _cookie(answer, "__Host-session")
+            signed_in = httpx.get(callback, params=way_back.params, headers=cookie)
+            assert signed_in.headers["location"] == "/console", signed_in.headers
+            secrets["session"] = _cookie(signed_in, "__Host-session")
             _use_session(url, secrets["session"])
-            kept = _files(tmp_path)
-    kept["log"] = server.log.encode()
-    assert b"/sign-in/callback" in kept["log"]
-    assert _found({"session": secrets.pop("session")}, kept) == []
-    secrets |= {"client's secret": provider.client_secrets["pages"], "refused token": "a.refused.token"}
-    assert [(what, name) for what, secret in secrets.items() for name in kept if secret.encode() in kept[name]] == []
+            # The issuer's own tokens are credentials too: one that is good, and one that isn't.
+            for name, audience in (("token of the issuer", "us"), ("token for another", "others")):
+                secrets[name] = provider.mint(aud=audience, email="ada@example.com")
+                headers = {"authorization": f"Bearer {secrets[name]}"}
+                asked = httpx.post(f"{url}{_GITPOD}AccountService/GetAccount", json={}, headers=headers)
+                assert asked.status_code == (200 if audience == "us" else 401)
+            kept = desk.copy()
+    assert "/sign-in/callback" in desk.server.log
+    assert desk.found(kept) == []
 
 
 def test_a_copy_without_the_key_shows_no_link_and_with_it_does(tmp_path: Path) -> None:

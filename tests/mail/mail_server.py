@@ -44,10 +44,15 @@ class Received:
 
 @dataclass
 class MailServer:
-    """What a running server got. `answers` are answers to recipients, `answer` is the one to a mail's content."""
+    """What a running server took, and what it refused.
+
+    `answers` are answers to recipients, `answer` is the one to a mail's content; `{content}` in it stands for what the
+    mail says, which some servers quote.
+    """
 
     port: int = 0
     mails: list[Received] = field(default_factory=list)
+    refused: list[Received] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)
     answer: str = "250 OK"
     connections: int = 0
@@ -72,13 +77,11 @@ class MailServer:
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 # aiosmtpd's name
-        if self.answer.startswith("250"):
-            message = BytesParser(_class=EmailMessage, policy=policy.default).parsebytes(envelope.content)
-            user = session.auth_data.login.decode() if session.auth_data else ""
-            self.mails.append(
-                Received(envelope.mail_from, tuple(envelope.rcpt_tos), message, session.ssl is not None, user)
-            )
-        return self.answer
+        message = BytesParser(_class=EmailMessage, policy=policy.default).parsebytes(envelope.content)
+        user = session.auth_data.login.decode() if session.auth_data else ""
+        mail = Received(envelope.mail_from, tuple(envelope.rcpt_tos), message, session.ssl is not None, user)
+        (self.mails if self.answer.startswith("250") else self.refused).append(mail)
+        return self.answer.replace("{content}", " ".join(mail.part("plain").split()))
 
 
 class _AnyPort(Controller):

@@ -178,6 +178,18 @@ class Cluster:
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return self.url(name)
 
+    def dump(self, database: str) -> bytes:
+        """Give what pg_dump writes of a database."""
+        command = unprivileged(program("pg_dump"), f"--dbname={self.url(database)}", "--inserts")
+        return subprocess.run(command, capture_output=True, check=True, cwd="/").stdout
+
+    def files(self, database: str) -> list[bytes]:
+        """Give the files that keep a database, and those of the WAL."""
+        self.execute("CHECKPOINT")
+        [(number,)] = self.execute(f"SELECT oid FROM pg_database WHERE datname = '{database}'")
+        folders = (self._data / "base" / str(number), self._data / "pg_wal")
+        return [file.read_bytes() for folder in folders for file in folder.rglob("*") if file.is_file()]
+
     @contextmanager
     def emptied_database(self) -> Iterator[Callable[[], str]]:
         """Give what empties a database, whose schema is up to date, and gives its URL."""
