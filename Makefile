@@ -65,7 +65,11 @@ check: install ## lint, types, layers, contract and generated code
 
 .PHONY: test
 test: install ## every test that doesn't take long, in parallel
-	pytest -n auto --dist loadscope -m "not faults"
+	pytest -n auto --dist loadscope -m "not faults and not slow"
+
+.PHONY: test-slow
+test-slow: install ## the tests that take longer: more of the browser, restarts, races, machines that fail
+	pytest -n auto --dist loadscope -m "slow and not faults"
 
 .PHONY: test-faults
 test-faults: install ## servers under faults for some minutes: histories, mutants, and what else is marked so

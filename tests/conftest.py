@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +25,22 @@ from tests.running import RunningServer, running_server
 
 _skipped: list[str] = []
 
+_RUN_BY = {"faults": "make test-faults", "slow": "make test-slow"}
+"""What runs the tests of each mark that others leave out; one that has both is of the first."""
+
+_left_out: Counter[str] = Counter()
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Count what is left out by its mark, unless somebody chose tests by their names."""
+    for item in items if not items[0].config.option.keyword else ():
+        _left_out.update([mark for mark in _RUN_BY if item.get_closest_marker(mark)][:1])
+
+
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker left out: each sees all tests, and the process that started them sees none."""
+    _left_out.update(Counter(getattr(node, "workeroutput", {}).get("left out", {})) - _left_out)
+
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.skipped and not hasattr(report, "wasxfail"):
@@ -31,6 +49,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a run of CI in which a test was skipped: what CI doesn't show isn't shown."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left out"] = dict(_left_out)
     if os.environ.get("CI") and _skipped and not hasattr(session.config, "workerinput"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         print(f"\nCI skips no test, and these were skipped: {', '.join(_skipped)}")
@@ -46,6 +66,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     figures = [text for report in terminalreporter.getreports("passed") for _, text in report.user_properties]
     for text in dict.fromkeys(figures):
         terminalreporter.write_line(text)
+    for mark, count in sorted(_left_out.items()):
+        terminalreporter.write_line(f"{count} tests marked `{mark}` weren't run, since they take long: {_RUN_BY[mark]}")
 
 
 KEY = b"a key for tests of thirty-two bytes"

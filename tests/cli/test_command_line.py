@@ -340,6 +340,7 @@ def test_what_the_tour_says_to_paste_works(server: RunningServer) -> None:
     assert 'email: "tourist@example.com"' in done.stdout
 
 
+@pytest.mark.slow
 def test_several_workers_answer_on_one_port(tmp_path: Path) -> None:
     with running_server(tmp_path, "--workers", "2") as server:
         for _ in range(20):

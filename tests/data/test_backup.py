@@ -103,6 +103,7 @@ def writing(work: Callable[[int], object], threads: int = 2) -> Iterator[list[in
             worker.join()
 
 
+@pytest.mark.slow
 def test_a_backup_of_a_server_at_work_holds_one_moment_and_can_be_served(tmp_path: Path) -> None:
     copy = tmp_path / "backup.db"
     with running_server(tmp_path) as server:

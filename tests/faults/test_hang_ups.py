@@ -11,6 +11,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from tests.faults.histories import at_once
 from tests.running import running_server
 
@@ -24,6 +26,7 @@ def request(path: str, token: str, message: object) -> bytes:
     return f"POST /{path} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n\r\n".encode() + body
 
 
+@pytest.mark.slow
 def test_hanging_up_is_logged_in_a_line_and_is_no_error(tmp_path: Path) -> None:
     with running_server(tmp_path, environ={"LIMITS": "off"}) as server:
         token = server.token("ada@example.com")

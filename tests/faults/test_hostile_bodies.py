@@ -76,7 +76,7 @@ def test_no_monstrous_json_takes_the_server_down(server: RunningServer, body: by
     assert answers(server)
 
 
-@pytest.mark.parametrize("depth", [50, 100, 1_000, 100_000])
+@pytest.mark.parametrize("depth", [50, 100, 1_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_no_nested_metadata_takes_the_server_down(server: RunningServer, depth: int) -> None:
     headers = {"content-type": "application/proto"}
     answer = httpx.post(server.url + CREATE_INVITATION, content=nested_metadata(depth), headers=headers, timeout=20)

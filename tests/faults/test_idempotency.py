@@ -249,6 +249,7 @@ class Sent:
     answer: Any = None
 
 
+@pytest.mark.slow
 def test_after_a_kill_in_the_middle_of_a_storm_every_request_that_comes_again_has_one_effect(tmp_path: Path) -> None:
     storms = 2
     with running_server(tmp_path, "--log-level", "error") as server:

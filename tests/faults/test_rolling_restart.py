@@ -118,6 +118,7 @@ def connections_move_on() -> Iterator[None]:
     MIGRATE.write_text(before)
 
 
+@pytest.mark.slow
 def test_no_request_fails_while_servers_are_replaced(
     database_url: str, tmp_path: Path, figure: Callable[[str], None]
 ) -> None:

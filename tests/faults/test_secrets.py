@@ -128,7 +128,7 @@ def _postgres_copy(cluster: Cluster) -> dict[str, bytes]:
     }
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def open_desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenDesk]:
     """Run a service on each engine, that logs all there is to log."""
     with ExitStack() as stack:

@@ -103,6 +103,7 @@ def test_the_server_sends_what_another_process_queued(us: Neighbour, smtp: MailS
     assert "grace@example.com" not in running.log
 
 
+@pytest.mark.slow
 def test_server_processes_on_one_port_send_each_mail_once(us: Neighbour, smtp: MailServer) -> None:
     with serving(us, smtp.url, "--workers", "2"):
         invitations = [us.invite(f"person{number}@example.com") for number in range(40)]
@@ -112,6 +113,7 @@ def test_server_processes_on_one_port_send_each_mail_once(us: Neighbour, smtp: M
     }
 
 
+@pytest.mark.slow
 def test_a_mail_whose_server_was_killed_before_sending_goes_out_after_the_restart(us: Neighbour) -> None:
     with mail_server() as gone:
         pass
@@ -134,6 +136,7 @@ def test_a_mail_whose_server_was_killed_before_sending_goes_out_after_the_restar
         assert [mail.token for mail in back.mails] == [token]
 
 
+@pytest.mark.slow
 def test_a_mail_that_a_server_tried_in_vain_goes_out_when_the_mail_server_is_there(us: Neighbour) -> None:
     with mail_server() as gone:
         pass

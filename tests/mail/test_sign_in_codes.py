@@ -225,6 +225,7 @@ def test_the_real_server_mails_a_code_that_signs_in(tmp_path: Path, smtp: MailSe
     assert "nobody can sign in" not in server.log
 
 
+@pytest.mark.slow
 def test_a_code_waits_for_the_mail_server_over_a_restart(tmp_path: Path) -> None:
     with mail_server() as smtp:
         url = smtp.url

@@ -68,7 +68,8 @@ class Bouncer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        # Clients that are still there would keep it from ending in order.
+        self.stop(signal.SIGKILL)
         shutil.rmtree(self._home)
 
     def start(self) -> None:

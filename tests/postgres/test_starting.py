@@ -36,6 +36,7 @@ def history(cluster: Cluster, database: str) -> list[tuple[object, ...]]:
 WHOLE = [(version, step.name) for version, step in enumerate(MIGRATIONS, start=1)]
 
 
+@pytest.mark.slow
 def test_three_servers_that_start_at_once_on_an_empty_database_all_serve(postgres: Cluster) -> None:
     url = postgres.create_database("fresh")
     running: list[RunningServer] = []

@@ -56,6 +56,7 @@ def test_what_is_not_declared_is_unimplemented(calls: Run) -> None:
     calls("undeclared")
 
 
+@pytest.mark.slow
 def test_one_channel_carries_ten_thousand_calls(calls: Run) -> None:
     assert "10000 calls" in calls("many_calls")
 

@@ -47,6 +47,7 @@ def test_an_organization_and_its_invitations_live_their_whole_life(
     assert "Ada removed Bob" in run(python, "koyeb_1_5_5.py", "life", **environ)
 
 
+@pytest.mark.slow
 def test_every_refusal_has_its_own_exception(
     run: Run, python: Path, server: RunningServer, service: Service, someone: SomeoneNew
 ) -> None:
@@ -73,6 +74,7 @@ def test_the_asynchronous_client_invites_too(run: Run, python: Path, service: Se
     assert "asynchronous: not_found" in said
 
 
+@pytest.mark.slow
 def test_a_token_for_one_organization_names_it(
     run: Run, python: Path, server: RunningServer, service: Service, someone: SomeoneNew
 ) -> None:

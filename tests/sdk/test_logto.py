@@ -65,6 +65,7 @@ def test_an_invitation_lives_its_whole_life(run: Run, python: Path, told: dict[s
     assert "The organization is gone" in run(python, "logto_2_0_0.py", "life", **told)
 
 
+@pytest.mark.slow
 def test_mails_go_out_with_the_callers_link_or_else_ours(
     run: Run, python: Path, told: dict[str, str], smtp: MailServer
 ) -> None:
@@ -97,6 +98,7 @@ def test_one_address_is_not_flooded(run: Run, python: Path, told: dict[str, str]
     assert run(python, "logto_2_0_0.py", "limit", **told).count("429 request.message_rate_limited") == 2
 
 
+@pytest.mark.slow
 def test_without_a_mail_server_a_message_is_refused_and_nothing_is_done(
     run: Run, python: Path, server: RunningServer
 ) -> None:

@@ -109,6 +109,7 @@ def test_a_session_that_ended_leads_to_sign_in_and_back_to_the_same_place(
     assert seen["url"] == server.url + of(large.organization_id, "settings")
 
 
+@pytest.mark.slow
 def test_signing_out_ends_this_session_and_everywhere_all(come: Come, server: RunningServer) -> None:
     here, there = (come("olga@example.com", anew=True) for _ in range(2))
     for signed_in in (here, there):
@@ -163,6 +164,7 @@ def test_views_have_addresses_titles_and_a_heading_that_takes_the_focus(
 # Organizations.
 
 
+@pytest.mark.slow
 def test_an_organization_is_made_once_though_the_answer_was_lost(come: Come, server: RunningServer) -> None:
     mia = come("mia@example.com")
     mia.see("You aren't in an organization yet")
@@ -375,6 +377,7 @@ def test_the_link_is_made_shown_replaced_and_turned_off(come: Come, server: Runn
 # Invitations.
 
 
+@pytest.mark.slow
 def test_many_are_invited_at_once_and_each_outcome_is_told_in_order(
     come: Come, server: RunningServer, http: httpx.Client
 ) -> None:
@@ -577,6 +580,7 @@ def path_of(view: str, large: Crowd) -> str:
     return VIEWS[view] if VIEWS[view].startswith("/") else of(large.organization_id, VIEWS[view])
 
 
+@pytest.mark.slow
 def test_axe_finds_nothing_serious_in_any_view(come: Come, server: RunningServer, large: Crowd) -> None:
     # Without motion: while a color changes into the other scheme's it is neither.
     ada = come(ADDRESS, reducedMotion="reduce")
@@ -594,6 +598,7 @@ def test_axe_finds_nothing_serious_in_any_view(come: Come, server: RunningServer
             assert ada.do("axe") == [], (button, scheme)
 
 
+@pytest.mark.slow
 def test_axe_finds_nothing_serious_in_what_opens_over_a_view_or_goes_wrong_in_it(
     come: Come, server: RunningServer, http: httpx.Client
 ) -> None:
@@ -669,6 +674,7 @@ def test_axe_finds_nothing_serious_in_what_opens_over_a_view_or_goes_wrong_in_it
     nothing_serious("The service didn't answer.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("locale", ["en-GB", "de-DE", "es-ES", "zh-CN"])
 def test_every_view_fits_a_narrow_screen_in_each_language(
     come: Come, server: RunningServer, large: Crowd, locale: str
@@ -685,6 +691,7 @@ def test_every_view_fits_a_narrow_screen_in_each_language(
     assert len(headings) == len(VIEWS)
 
 
+@pytest.mark.slow
 def test_every_view_has_its_room_on_a_large_screen(come: Come, server: RunningServer, large: Crowd) -> None:
     ada = come(ADDRESS, viewport={"width": 3840, "height": 2160})
     for view in VIEWS:
@@ -695,6 +702,7 @@ def test_every_view_has_its_room_on_a_large_screen(come: Come, server: RunningSe
         assert 1000 < width < 2400, view
 
 
+@pytest.mark.slow
 def test_nothing_jumps_while_a_view_loads(come: Come, server: RunningServer, large: Crowd) -> None:
     ada = come(ADDRESS)
     for view in VIEWS:

@@ -197,6 +197,7 @@ def test_a_person_changes_the_account_and_comes_back(visitor: Person, persons: P
     assert home.members() == ["ada", "eve"]
 
 
+@pytest.mark.slow
 def test_who_changed_the_account_in_another_tab_sees_which_one_joins(
     visitor: Person, persons: People, service: RunningServer
 ) -> None:
@@ -428,6 +429,7 @@ def test_the_page_fits_a_small_screen_and_a_dark_one(chromium: Browser, persons:
     assert grounds == ["rgb(245, 246, 248)", "rgb(16, 19, 23)"]
 
 
+@pytest.mark.slow
 def test_axe_finds_nothing_serious_from_the_link_to_the_outcome(
     visitor: Person, persons: People, service: RunningServer
 ) -> None:
