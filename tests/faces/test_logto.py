@@ -924,6 +924,7 @@ def values(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
     return likely | nested | st.lists(ids, max_size=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sends_mail", [True, False])
 @given(data=st.data())
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

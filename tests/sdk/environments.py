@@ -32,9 +32,11 @@ def environment(name: str) -> Path:
         if not complete.exists():
             # What an interrupted run left behind.
             shutil.rmtree(place, ignore_errors=True)
-            venv.create(place, symlinks=True, with_pip=True)
-            install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--require-hashes"]
-            done = subprocess.run([*install, "-r", requirements], capture_output=True, text=True, check=False)
+            # Our own pip fills it: bringing each a pip of its own would take longer than all that it needs.
+            venv.create(place, symlinks=True)
+            pip = [sys.executable, "-m", "pip", "--python", str(python)]
+            install = [*pip, "install", "-q", "--disable-pip-version-check", "--require-hashes", "-r", requirements]
+            done = subprocess.run(install, capture_output=True, text=True, check=False)
             assert done.returncode == 0, f"{name} can't be installed:\n{done.stdout}{done.stderr}"
             complete.touch()
     return python
