@@ -120,9 +120,11 @@ def emptied_database(postgres: Cluster) -> Iterator[Callable[[], str]]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Have the stories, and the faces that tell them, on every engine."""
-    if "engine" in metafunc.fixturenames and {"stories", "faces"} & set(metafunc.definition.path.parts):
-        metafunc.parametrize("engine", ["sqlite", "postgres"], indirect=True)
+    """Have the stories, and the faces that tell them, on every engine; at every change the stories are enough."""
+    rooms = {"stories", "faces"} & set(metafunc.definition.path.parts)
+    if "engine" in metafunc.fixturenames and rooms:
+        postgres = pytest.param("postgres", marks=[pytest.mark.slow] if "faces" in rooms else [])
+        metafunc.parametrize("engine", ["sqlite", postgres], indirect=True)
 
 
 @pytest.fixture

@@ -88,6 +88,7 @@ def test_a_revoked_token_stops_working_in_a_running_server_within_a_second(serve
     assert httpx.post(f"{server.url}/gitpod.v1.AccountService/GetAccount", **ask).status_code == 401
 
 
+@pytest.mark.slow
 def test_an_account_an_organization_and_their_ids_are_shown(server: RunningServer) -> None:
     token = server.token("shown@example.com")
     made = httpx.post(
@@ -225,6 +226,7 @@ def test_the_database_is_its_owners_alone(tmp_path: Path, url: str) -> None:
     assert stat.S_IMODE((tmp_path / "organizations.db").stat().st_mode) == 0o600
 
 
+@pytest.mark.slow
 def test_what_would_not_confine_a_token_is_refused(url: str) -> None:
     for options in (
         ["--backend", "--name", "crm", "--read-only"],

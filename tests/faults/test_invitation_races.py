@@ -486,7 +486,9 @@ RACES: dict[str, dict[str, int]] = {
 }
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["one process", "two processes"])
+@pytest.fixture(
+    scope="module", params=[1, pytest.param(2, marks=pytest.mark.slow)], ids=["one process", "two processes"]
+)
 def door(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     directory = tmp_path_factory.mktemp("races")
     with running_server(directory, "--workers", str(request.param), "--log-level", "warning") as server:

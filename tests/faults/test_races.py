@@ -28,7 +28,9 @@ UNCOUNTED = ("--limits", "guesses=off")
 """Looking at links that were replaced counts as guessing, and a race looks at more than anybody may."""
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["one process", "two processes"])
+@pytest.fixture(
+    scope="module", params=[1, pytest.param(2, marks=pytest.mark.slow)], ids=["one process", "two processes"]
+)
 def door(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpDoor]:
     directory = tmp_path_factory.mktemp("races")
     with running_server(directory, "--workers", str(request.param), "--log-level", "warning", *UNCOUNTED) as server:

@@ -317,6 +317,7 @@ def test_nothing_of_a_sign_in_at_a_provider_stands_anywhere(open_desk: OpenDesk)
     assert desk.found(kept) == []
 
 
+@pytest.mark.slow
 def test_a_copy_without_the_key_shows_no_link_and_with_it_does(tmp_path: Path) -> None:
     with running_server(tmp_path) as server:
         token = server.token("ada@example.com")

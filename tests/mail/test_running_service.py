@@ -176,6 +176,7 @@ def test_without_a_mail_server_the_outbox_keeps_mails_and_the_operator_is_told(u
     assert us.outbox("list", "--state", "sent") == ""
 
 
+@pytest.mark.slow
 def test_the_operator_lists_failed_mails_and_tries_them_again(us: Neighbour, smtp: MailServer) -> None:
     smtp.answers["grace@example.com"] = "550 no such user"
     with serving(us, smtp.url):

@@ -67,6 +67,7 @@ def test_every_refusal_has_its_own_exception(
     assert "Each refusal came" in run(python, "koyeb_1_5_5.py", "errors", **environ)
 
 
+@pytest.mark.slow
 def test_the_asynchronous_client_invites_too(run: Run, python: Path, service: Service, someone: SomeoneNew) -> None:
     ada = someone("Ada")
     organization_of(service, ada)

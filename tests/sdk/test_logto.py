@@ -94,6 +94,7 @@ def test_every_documented_error_has_its_exception_and_code(run: Run, python: Pat
     assert {line[:3] for line in printed.splitlines()} > {"400", "401", "403", "404", "422"}
 
 
+@pytest.mark.slow
 def test_one_address_is_not_flooded(run: Run, python: Path, told: dict[str, str]) -> None:
     assert run(python, "logto_2_0_0.py", "limit", **told).count("429 request.message_rate_limited") == 2
 

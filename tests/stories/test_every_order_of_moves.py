@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -176,6 +177,7 @@ class Moves(RuleBasedStateMachine):
                     assert [live] == (shown or [None])
 
 
+@pytest.mark.slow
 def test_moves_in_any_order_come_out_as_the_model_says(store: Store, clock: GivenClock) -> None:
     few = settings(max_examples=20, stateful_step_count=20, deadline=None)
     run_state_machine_as_test(lambda: Moves(store, clock), settings=few)

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import httpx
+import pytest
 
 from server.web.pages import BUILT
 from tests.running import ROOT, running_server
@@ -27,6 +28,7 @@ def test_the_wheel_carries_the_pages_and_not_their_source(tmp_path: Path) -> Non
     assert names == pages | {"server/web/__init__.py", "server/web/pages.py"}
 
 
+@pytest.mark.slow
 def test_a_service_without_pages_starts_and_says_so(tmp_path: Path) -> None:
     unbuilt = tmp_path / "unbuilt"
     for package in ("server", "gen"):
