@@ -26,6 +26,22 @@ REQUEST_SECONDS = 60
 MOST_REQUESTS = 2000
 """How many requests are under way at most, for each process: those that wait for a thread, and those that have one."""
 
+MOST_STREAMS = 100
+"""How many requests a connection of HTTP/2 may have under way: as few as its specification thinks wise."""
+
+REQUESTS_IN_TURN = 4
+"""How many requests of a connection are begun before the others have their turn."""
+
+ACCEPTED_IN_TURN = 1
+"""How many connections are accepted before those that are there have their turn."""
+
+BACKLOG = 128
+"""How many connections wait to be accepted. One more has to knock again, after a second; in a longer queue the last
+would wait longer than that, where each before it does its worst."""
+
+JUDGED_STREAMS = 100
+"""Of how many streams a client may have reset half, each within a second, before its connection is closed."""
+
 UNREAD_FRAMES = 2000
 """How many frames of HTTP/2 a client may leave unread before its connection is closed."""
 
@@ -76,6 +92,22 @@ def without(*filters: str) -> Config:
     """Give what turns some of Envoy's HTTP filters off for a route."""
     off = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": True}
     return {f"envoy.filters.http.{name}": off for name in filters}
+
+
+def limit_connections(listener: Config) -> None:
+    """Let nobody who opens connections, or leaves answers unread, take the time of those who are connected."""
+    listener["per_connection_buffer_limit_bytes"] = UNREAD_BYTES
+    listener["max_connections_to_accept_per_socket_event"] = ACCEPTED_IN_TURN
+    listener["tcp_backlog_size"] = BACKLOG
+
+
+def runtime() -> Config:
+    """Give the limits of Envoy's that it takes from its runtime alone."""
+    limits = {
+        "http.max_requests_per_io_cycle": REQUESTS_IN_TURN,
+        "overload.premature_reset_total_stream_count": JUDGED_STREAMS,
+    }
+    return {"layers": [{"name": "limits", "static_layer": limits}]}
 
 
 def overload_manager() -> Config:

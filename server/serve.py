@@ -22,13 +22,15 @@ from pyvoy import Mount, PyvoyServer
 
 from server.edge import ARRIVAL
 from server.envoy import (
+    MOST_STREAMS,
     REQUEST_SECONDS,
-    UNREAD_BYTES,
     UNREAD_FRAMES,
     http_filter,
+    limit_connections,
     local_replies,
     most_requests,
     overload_manager,
+    runtime,
     whole_body,
     without,
 )
@@ -149,8 +151,9 @@ class Server(PyvoyServer):
         """Give Envoy's configuration: pyvoy's, with our limits."""
         config: dict[str, Any] = super().get_envoy_config()
         config["overload_manager"] = overload_manager()
+        config["layered_runtime"] = runtime()
         for listener in config["static_resources"]["listeners"]:
-            listener["per_connection_buffer_limit_bytes"] = UNREAD_BYTES
+            limit_connections(listener)
             for chain in listener["filter_chains"]:
                 for network_filter in chain["filters"]:
                     self._limit(network_filter["typed_config"])
@@ -180,7 +183,7 @@ class Server(PyvoyServer):
         http["stream_idle_timeout"] = "60s"
         http["local_reply_config"] = local_replies()
         http["drain_timeout"] = f"{DRAIN_SECONDS:g}s"
-        http["http2_protocol_options"] = {"max_concurrent_streams": 256, "max_outbound_frames": UNREAD_FRAMES}
+        http["http2_protocol_options"] = {"max_concurrent_streams": MOST_STREAMS, "max_outbound_frames": UNREAD_FRAMES}
         http["http_filters"] = [
             self._readiness(),
             self._cors(),

@@ -115,7 +115,8 @@ class RunningServer:
         try:
             code = self.process.wait(30)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            for pid in family(self.process.pid):
+                os.kill(pid, signal.SIGKILL)
             raise
         self._reader.join(5)
         if self.process.stderr is not None:

@@ -2,59 +2,68 @@
 
 from __future__ import annotations
 
-import socket
+import json
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
+from http import HTTPStatus
+from http.client import HTTPConnection
 
 import grpc
 import httpx
 import psutil
-from hpack import Encoder
-from hyperframe.frame import DataFrame, Frame, HeadersFrame, SettingsFrame, WindowUpdateFrame
 
-from tests.running import RunningServer
+from tests.faults.attacks import ATTACKS, GET_ACCOUNT
+from tests.running import ROOT, RunningServer, wait_until
 
-GET_ACCOUNT = "/gitpod.v1.AccountService/GetAccount"
 CREATE_ORGANIZATION = "/gitpod.v1.OrganizationService/CreateOrganization"
-GET_SUMMARY = "/gitpod.v1.OrganizationService/GetOrganizationInviteSummary"
 MIB = 1024 * 1024
-
-
-def host_and_port(server: RunningServer) -> tuple[str, int]:
-    host, port = server.address.rsplit(":", 1)
-    return host, int(port)
-
-
-def connect(server: RunningServer) -> socket.socket:
-    return socket.create_connection(host_and_port(server), timeout=20)
 
 
 @dataclass
 class Load:
-    """What good clients saw: seconds of each call, and what went wrong."""
+    """What good clients saw: seconds of each call on a connection that is kept, of each on a new one, and errors."""
 
-    seconds: list[float] = field(default_factory=list)
+    kept: list[float] = field(default_factory=list)
+    new: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
     @property
     def p99_ms(self) -> float:
-        return statistics.quantiles(self.seconds, n=100)[98] * 1000
+        return statistics.quantiles(self.kept, n=100)[98] * 1000
 
-    def assert_good(self, at_least: int = 1) -> None:
+    def since(self, before: Load) -> Load:
+        """Give what came after a copy was made."""
+        return Load(self.kept[len(before.kept) :], self.new[len(before.new) :], self.errors)
+
+    def copy(self) -> Load:
+        return Load(list(self.kept), list(self.new), list(self.errors))
+
+    def assert_good(self) -> None:
         assert not self.errors, (len(self.errors), self.errors[:5])
-        assert len(self.seconds) >= at_least
+        assert self.kept
+        assert self.new
 
 
 @dataclass
 class GoodClients:
-    """Clients of one server: some over HTTP/1.1 and JSON on a connection each, some over one channel of gRPC."""
+    """Clients of one server: over HTTP/1.1 and JSON, on a kept connection each or a new one for each call, and gRPC."""
 
     server: RunningServer
     token: str
+
+    @cached_property
+    def calm(self) -> Load:
+        """What they see of a server that is left in peace; they look once."""
+        load = self.run(2.0)
+        load.assert_good()
+        return load
 
     def run(self, seconds: float) -> Load:
         """Call for so long."""
@@ -68,8 +77,9 @@ class GoodClients:
         load, stop = Load(), threading.Event()
         with ExitStack() as stack:
             channel = stack.enter_context(grpc.insecure_channel(self.server.address))
-            calls = [call for _ in range(threads) for call in (self._json(stack), self._grpc(channel))]
-            workers = [threading.Thread(target=self._work, args=(load, stop, call), daemon=True) for call in calls]
+            kept = [call for _ in range(threads) for call in (self._json(stack), self._grpc(channel))]
+            calls = [*((load.kept, call) for call in kept), *((load.new, self._json_anew) for _ in range(threads))]
+            workers = [threading.Thread(target=self._work, args=(load, stop, *call), daemon=True) for call in calls]
             for worker in workers:
                 worker.start()
             try:
@@ -80,7 +90,7 @@ class GoodClients:
                     worker.join(30)
 
     @staticmethod
-    def _work(load: Load, stop: threading.Event, call: Callable[[], object]) -> None:
+    def _work(load: Load, stop: threading.Event, seconds: list[float], call: Callable[[], object]) -> None:
         while not stop.is_set():
             begin = time.perf_counter()
             try:
@@ -88,13 +98,21 @@ class GoodClients:
             except Exception as error:  # noqa: BLE001 # whatever a client meets is a finding
                 load.errors.append(repr(error)[:300])
             else:
-                load.seconds.append(time.perf_counter() - begin)
+                seconds.append(time.perf_counter() - begin)
             time.sleep(0.005)
 
     def _json(self, stack: ExitStack) -> Callable[[], object]:
         headers = {"authorization": f"Bearer {self.token}"}
         client = stack.enter_context(httpx.Client(base_url=self.server.url, headers=headers, timeout=20))
         return lambda: client.post(GET_ACCOUNT, json={}).raise_for_status()
+
+    def _json_anew(self) -> None:
+        headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json"}
+        with closing(HTTPConnection(self.server.address, timeout=20)) as connection:
+            connection.request("POST", GET_ACCOUNT, b"{}", headers)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == HTTPStatus.OK
 
     def _grpc(self, channel: grpc.Channel) -> Callable[[], object]:
         method = channel.unary_unary(GET_ACCOUNT)
@@ -116,66 +134,59 @@ def descriptors(server: RunningServer) -> int:
 
 
 @contextmanager
-def attacked(
-    server: RunningServer, clients: GoodClients, name: str, figure: Callable[[str], None], before_seconds: float = 2.0
-) -> Iterator[Load]:
-    """Have good clients call without and then with what the block does, print both p99, and expect no error of them."""
-    calm = clients.run(before_seconds)
-    calm.assert_good()
-    memory = resident_mib(server)
-    with clients.calling() as load:
-        yield load
-        peak = resident_mib(server)
-    load.assert_good()
-    figure(
-        f"{name}: p99 {calm.p99_ms:.1f} → {load.p99_ms:.1f} ms (×{load.p99_ms / calm.p99_ms:.1f}) over"
-        f" {len(load.seconds)} calls, memory {memory:.0f} → {peak:.0f} MiB"
+def attacking(server: RunningServer, attack: str, token: str) -> Iterator[None]:
+    """Attack the server by a program of its own while the block runs; it is told that the attack stands by entering."""
+    attacker = subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.attacks", attack, server.address, token],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
     )
+    try:
+        assert attacker.stdout is not None
+        assert attacker.stdout.readline() == "stands\n"
+        yield
+        done, _ = attacker.communicate(timeout=60)
+        assert attacker.returncode == 0
+        assert any(json.loads(done).values()), "nothing was done"
+    finally:
+        attacker.kill()
+        attacker.communicate()
 
 
-class Http2:
-    """A client of HTTP/2 that sends whatever frames it is told to, and reads only when it is asked."""
+def attacked(
+    clients: GoodClients,
+    attack: str,
+    token: str,
+    figure: Callable[[str], None],
+    *,
+    seconds: float = 2.0,
+    more_mib: float = 128,
+) -> None:
+    """Attack while good clients call: none of their calls may fail, and what the server holds is bounded.
 
-    def __init__(self, server: RunningServer, token: str = "", window: int = 2**31 - 1) -> None:
-        self.socket = connect(server)
-        self._encoder = Encoder()
-        self._next = 1
-        self._authorization = [("authorization", f"Bearer {token}")] if token else []
-        settings = SettingsFrame(0, settings={SettingsFrame.INITIAL_WINDOW_SIZE: window})
-        self.socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings.serialize())
-        if window > 65_535:
-            self.send(WindowUpdateFrame(0, window - 65_535))
+    The server may take `more_mib` of memory during the attack; what it opened for it is closed afterwards.
+    """
+    server, calm = clients.server, clients.calm
+    memory, files = resident_mib(server), descriptors(server)
+    with clients.calling() as load, attacking(server, attack, token):
+        began, peak, until = load.copy(), memory, time.monotonic() + seconds
 
-    def send(self, *frames: Frame) -> None:
-        self.socket.sendall(b"".join(frame.serialize() for frame in frames))
+        def seen_enough() -> bool:
+            nonlocal peak
+            peak = max(peak, resident_mib(server))
+            seen = load.since(began)
+            return time.monotonic() > until and len(seen.kept) >= 50 and len(seen.new) >= 3
 
-    def headers(self, path: str, content_type: str, **more: str) -> tuple[int, bytes]:
-        """Begin a stream; give its number, and its headers as they go into a frame."""
-        stream, self._next = self._next, self._next + 2
-        pseudo = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "x")]
-        named = [(name.replace("_", "-"), value) for name, value in more.items()]
-        fields = [*pseudo, ("content-type", content_type), ("te", "trailers"), *self._authorization, *named]
-        return stream, self._encoder.encode(fields)
-
-    def request(self, path: str, body: bytes, content_type: str = "application/grpc", **more: str) -> list[Frame]:
-        """Give the frames of a whole request."""
-        stream, block = self.headers(path, content_type, **more)
-        return [
-            HeadersFrame(stream, block, flags=["END_HEADERS"]),
-            DataFrame(stream, body, flags=["END_STREAM"]),
-        ]
-
-    def closed_by_server(self, within_seconds: float = 10.0) -> bool:
-        """Read until the server closes the connection."""
-        self.socket.settimeout(within_seconds)
-        try:
-            while self.socket.recv(1 << 16):
-                pass
-        except TimeoutError:
-            return False
-        except OSError:
-            pass
-        return True
-
-    def close(self) -> None:
-        self.socket.close()
+        wait_until(seen_enough, 60)
+        during = load.since(began)
+    load.assert_good()
+    what = (ATTACKS[attack].__doc__ or "").splitlines()[0].rstrip(".")
+    figure(
+        f"{what}: p99 {calm.p99_ms:.0f} → {during.p99_ms:.0f} ms over {len(during.kept)} calls, on new connections"
+        f" at most {max(calm.new) * 1000:.0f} → {max(during.new) * 1000:.0f} ms over {len(during.new)},"
+        f" memory {memory:.0f} → {peak:.0f} MiB"
+    )
+    assert peak < memory + more_mib
+    wait_until(lambda: descriptors(server) <= files + 20, 30)

@@ -16,7 +16,8 @@ import grpc
 import httpx
 import pytest
 
-from tests.faults.load import CREATE_ORGANIZATION, GET_ACCOUNT, connect
+from tests.faults.attacks import GET_ACCOUNT, connect
+from tests.faults.load import CREATE_ORGANIZATION
 from tests.postgres.cluster import Cluster
 from tests.running import RunningServer, wait_until
 
@@ -170,7 +171,7 @@ def test_a_stopping_server_is_not_ready_finishes_what_it_began_and_ends(tmp_path
             f"POST {CREATE_ORGANIZATION} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(BODY)}\r\n\r\n"
         ).encode()
-        with httpx.Client(base_url=server.url) as kept, connect(server) as begun:
+        with httpx.Client(base_url=server.url) as kept, connect(server.address) as begun:
             assert kept.get("/readyz").status_code == 200
             begun.sendall(head + BODY[:5])
             time.sleep(0.3)
