@@ -8,6 +8,7 @@ together, so that many callers share one fsync. A turn returns to its caller onl
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 import time
@@ -28,7 +29,7 @@ from server.ports import Clock, Snapshot
 from server.store.migrations import MIGRATIONS, Migration
 from server.store.sql import SqlSnapshot
 from server.store.sql_base import Execute, to_micros
-from server.store.sql_store import Current, SqlStore, StoreSetupError
+from server.store.sql_store import SqlStore, StoreSetupError
 
 sqlite3: Any = vars(sqlite_utils)["sqlite3"]
 """The driver that sqlite-utils chose: `pysqlite3` where it is installed."""
@@ -69,6 +70,14 @@ def _is_busy(error: Exception) -> bool:
     return refusal is not None and refusal.reason is STORE_BUSY
 
 
+def _raise_known(error: BaseException | None) -> None:
+    """Raise what a driver's error means for a caller, where that is known."""
+    if isinstance(error, sqlite3.Error):
+        known = as_service_error(error)
+        if known is not None:
+            raise known from error
+
+
 class _Translated:
     """Raises the driver's errors as what they mean for a caller."""
 
@@ -78,22 +87,45 @@ class _Translated:
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        if isinstance(error, sqlite3.Error):
-            known = as_service_error(error)
-            if known is not None:
-                raise known from error
+        _raise_known(error)
 
 
 _translated = _Translated()
 
 
+class _Deadline:
+    """When the statements of a connection are interrupted, in seconds of `time.monotonic`."""
+
+    __slots__ = ("at",)
+
+    def __init__(self, connection: Any) -> None:
+        self.at = math.inf
+        # Once and for all: setting it for each statement costs as much as a small one.
+        connection.set_progress_handler(self._passed, _DEADLINE_CHECK_OPCODES)
+
+    def _passed(self) -> bool:
+        return time.monotonic() > self.at
+
+
 class _Commit:
-    """One commit that several turns wait for."""
+    """One commit that several turns wait for; those that are kept so far are counted in `turns`."""
+
+    __slots__ = ("_undone", "error", "turns")
 
     def __init__(self) -> None:
         self.turns = 0
-        self.done = threading.Event()
         self.error: Exception | None = None
+        self._undone = threading.Lock()
+        self._undone.acquire()
+
+    def done(self) -> None:
+        """Let those go on who wait."""
+        self._undone.release()
+
+    def wait(self) -> None:
+        """Wait until it is done."""
+        with self._undone:
+            pass
 
 
 class _Writer:
@@ -101,6 +133,7 @@ class _Writer:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        self._deadline = _Deadline(connection)
         self.execute: Execute = connection.execute
         self._turn = threading.Lock()
         self._count = threading.Lock()
@@ -108,14 +141,18 @@ class _Writer:
         self._commit: _Commit | None = None
 
     def begin(self, deadline: float | None) -> None:
-        """Take a turn: whoever asks has the connection in a savepoint, until it calls `keep` or `undo`."""
+        """Take a turn: whoever asks has the connection until it calls `keep` or `undo`.
+
+        The first turn of a commit has the transaction to itself, those after it a savepoint each.
+        """
         self._take_turn(deadline)
         try:
             if self._commit is None:
                 self._lock_file(deadline)
                 self._commit = _Commit()
-            self._connection.execute("SAVEPOINT turn")
-            _bound(self._connection, deadline)
+            else:
+                self._connection.execute("SAVEPOINT turn")
+            self._deadline.at = math.inf if deadline is None else deadline
         except BaseException:
             self._end(self._commit)
             raise
@@ -162,9 +199,10 @@ class _Writer:
         what it is given up for.
         """
         commit = self._commit
-        _bound(self._connection, None)
+        assert commit is not None  # noqa: S101 # begin made it
+        self._deadline.at = math.inf
         try:
-            if self._connection.in_transaction:
+            if commit.turns and self._connection.in_transaction:
                 self._connection.execute("ROLLBACK TO turn")
                 self._connection.execute("RELEASE turn")
         except BaseException:
@@ -172,26 +210,23 @@ class _Writer:
             raise
         finally:
             self._end(commit)
-        if commit is not None and commit.turns and commit.error is not None:
+        if commit.error is not None:
             raise commit.error
 
     def keep(self) -> None:
         """End a turn; what it wrote is on disk when this returns."""
-        _bound(self._connection, None)
+        self._deadline.at = math.inf
         commit = self._keep()
-        commit.done.wait()
+        commit.wait()
         if commit.error is not None:
             raise commit.error
 
     def _keep(self) -> _Commit:
         commit = self._commit
         assert commit is not None  # noqa: S101 # begin made it
-        if not self._connection.in_transaction:
-            # SQLite rolled everything back by itself, and what ran in this turn didn't mind.
-            self._end(commit)
-            return commit
         try:
-            self._connection.execute("RELEASE turn")
+            if commit.turns and self._connection.in_transaction:
+                self._connection.execute("RELEASE turn")
         except BaseException:
             self._spoil()
             self._end(commit)
@@ -199,6 +234,7 @@ class _Writer:
         commit.turns += 1
         with self._count:
             left_to_others = self._waiting > 0 and commit.turns < TURNS_IN_A_COMMIT
+            left_to_others = left_to_others and self._connection.in_transaction
             if left_to_others:
                 self._turn.release()
         if not left_to_others:
@@ -221,16 +257,17 @@ class _Writer:
 
     def _write_out(self, commit: _Commit) -> None:
         try:
-            if not self._connection.in_transaction:
+            if self._connection.in_transaction:
+                self._connection.execute("COMMIT" if commit.turns else "ROLLBACK")
+            elif commit.turns:
                 # SQLite rolled everything back by itself, as it does when the disk is full.
                 raise ServiceError(STORE_UNAVAILABLE, retry_after_seconds=5.0)
-            self._connection.execute("COMMIT" if commit.turns else "ROLLBACK")
         except Exception as error:  # noqa: BLE001 # whoever waits for this commit raises it
             commit.error = error
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
         finally:
-            commit.done.set()
+            commit.done()
 
 
 def require_safe_version(version: tuple[int, ...]) -> None:
@@ -242,12 +279,29 @@ def require_safe_version(version: tuple[int, ...]) -> None:
         )
 
 
-def _bound(connection: Any, deadline: float | None) -> None:
-    """Interrupt statements on this connection that run past the deadline; none ends that."""
-    if deadline is None:
-        connection.set_progress_handler(None, 0)
-    else:
-        connection.set_progress_handler(lambda: time.monotonic() > deadline, _DEADLINE_CHECK_OPCODES)
+class _Reader:
+    """A connection that reads, for one at a time: whoever takes it enters it, and gives it back by that.
+
+    Without BEGIN each statement sees the moment at which it runs.
+    """
+
+    __slots__ = ("_idle", "connection", "deadline", "snapshot")
+
+    def __init__(self, connection: Any, idle: list[_Reader]) -> None:
+        self._idle = idle
+        self.connection = connection
+        self.deadline = _Deadline(connection)
+        self.snapshot = SqlSnapshot(connection.execute)
+
+    def __enter__(self) -> Snapshot:
+        return self.snapshot
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.deadline.at = math.inf
+        self._idle.append(self)
+        _raise_known(error)
 
 
 class _Readers:
@@ -256,20 +310,20 @@ class _Readers:
     def __init__(self, connect: Callable[[], Database]) -> None:
         self._connect = connect
         self._all: list[Any] = []
-        self._idle: list[Any] = []
+        self._idle: list[_Reader] = []
 
-    def take(self) -> Any:
-        """Give a connection that nobody uses."""
+    def take(self, deadline: float | None) -> _Reader:
+        """Give one that nobody uses."""
         try:
-            return self._idle.pop()
+            reader = self._idle.pop()
         except IndexError:
-            connection = self._connect().conn
+            with _translated:
+                connection = self._connect().conn
             self._all.append(connection)
-            return connection
-
-    def give_back(self, connection: Any) -> None:
-        """Leave a connection to others."""
-        self._idle.append(connection)
+            reader = _Reader(connection, self._idle)
+        if deadline is not None:
+            reader.deadline.at = deadline
+        return reader
 
     def close(self) -> None:
         """Close all."""
@@ -279,34 +333,30 @@ class _Readers:
 
 
 class _Reading:
-    """Runs statements that read, on a connection of their own; all see one moment when they are `whole`."""
+    """Runs statements that read and all see one moment, on a connection of their own."""
 
-    __slots__ = ("_connection", "_deadline", "_readers", "_whole")
+    __slots__ = ("_deadline", "_reader", "_readers")
 
-    def __init__(self, readers: _Readers, deadline: float | None, *, whole: bool) -> None:
+    def __init__(self, readers: _Readers, deadline: float | None) -> None:
         self._readers = readers
         self._deadline = deadline
-        self._whole = whole
 
     def __enter__(self) -> Execute:
+        self._reader = self._readers.take(self._deadline)
+        execute: Execute = self._reader.connection.execute
         with _translated:
-            self._connection = self._readers.take()
-            _bound(self._connection, self._deadline)
-            if self._whole:
-                self._connection.execute("BEGIN")
-        execute: Execute = self._connection.execute
+            execute("BEGIN", {})
         return execute
 
     def __exit__(
-        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        connection = self._reader.connection
+        self._reader.deadline.at = math.inf
         with _translated:
-            _bound(self._connection, None)
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            self._readers.give_back(self._connection)
-            if isinstance(error, sqlite3.Error):
-                raise error
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        self._reader.__exit__(kind, error, trace)
 
 
 class _Writing:
@@ -373,14 +423,12 @@ class SqliteStore(SqlStore):
         return db
 
     def _reading(self, deadline: float | None) -> AbstractContextManager[Execute]:
-        return _Reading(self._readers, deadline, whole=True)
+        return _Reading(self._readers, deadline)
 
     def look(self, deadline: float | None = None) -> AbstractContextManager[Snapshot]:
-        """See `ports.Store`: without BEGIN, each statement sees the moment at which it runs."""
+        """See `ports.Store`."""
         ambient: Snapshot | None = getattr(self._local, "current", None)
-        if ambient is not None:
-            return nullcontext(ambient)
-        return Current(self._local, _Reading(self._readers, deadline, whole=False), SqlSnapshot)
+        return self._readers.take(deadline) if ambient is None else nullcontext(ambient)
 
     def _writing(self, deadline: float | None) -> AbstractContextManager[Execute]:
         return _Writing(self._writer, deadline)

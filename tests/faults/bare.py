@@ -124,20 +124,22 @@ def set_pragmas(pragmas: str) -> None:
 
 
 def _answers_before_the_commit() -> None:
-    """Answer a turn when its savepoint is released, and commit when some have gathered."""
+    """Answer a turn when it ends, and commit when some have gathered."""
     from server.store.sqlite import _Commit, _Writer
 
     def keep(writer: _Writer) -> _Commit:
         commit = writer._commit
         assert commit is not None
-        writer._connection.execute("RELEASE turn")
+        if commit.turns:
+            writer._connection.execute("RELEASE turn")
         commit.turns += 1
         if commit.turns < 8:
-            commit.done.set()
             writer._turn.release()
         else:
             writer._end(commit)
-        return commit
+        answered = _Commit()
+        answered.done()
+        return answered
 
     _Writer._keep = keep  # type: ignore[method-assign]
 
