@@ -284,12 +284,22 @@ class Snapshot(Protocol):
 class Transaction(Snapshot, Protocol):
     """Reads and writes that happen together or not at all.
 
-    What is decided on what was read holds: a write transaction that began with `lock_organization` sees no change
+    What is decided on what was read holds: a write transaction that began with `hold_organization` sees no change
     to that organization, its members, links and invitations by others until it ends.
     """
 
-    def lock_organization(self, organization_id: str) -> Organization | None: ...
-    def lock_organization_by_invite(self, lookup_hash: bytes) -> Organization | None: ...
+    def hold_organization(self, organization_id: str) -> None:
+        """Keep others from changing the organization until this ends; where there is none nothing happens."""
+        ...
+
+    def lock_organization(self, organization_id: str) -> Organization | None:
+        """Hold the organization, and give it as it stands."""
+        ...
+
+    def lock_organization_by_invite(self, lookup_hash: bytes) -> Organization | None:
+        """Hold the organization whose live link has this hash, and give it as it stands."""
+        ...
+
     def add_organization(self, organization: Organization) -> None: ...
     def update_organization(self, organization: Organization) -> None:
         """Write name, invite domains and time of change."""
@@ -297,6 +307,10 @@ class Transaction(Snapshot, Protocol):
 
     def delete_organization(self, organization_id: str) -> None:
         """Remove it with its members, links and its users' tokens."""
+        ...
+
+    def add_member(self, member: Member) -> None:
+        """Write a member with a fresh user id, and keep the organization's member count right."""
         ...
 
     def put_member(self, member: Member) -> None:

@@ -60,7 +60,7 @@ class AccessTokens:
         with self.store.transaction() as tx:
             user_id = None
             if organization_id is not None:
-                tx.lock_organization(organization_id)
+                tx.hold_organization(organization_id)
                 member = tx.member(organization_id, account.id)
                 if member is None or not member.is_active:
                     raise ServiceError(ORGANIZATION_NOT_FOUND)
@@ -96,7 +96,7 @@ class AccessTokens:
             member = tx.member_by_user_id(user_id)
             if member is not None:
                 # Whoever leaves at this moment takes their tokens along: we come before, or see that they are gone.
-                tx.lock_organization(member.organization_id)
+                tx.hold_organization(member.organization_id)
                 member = tx.member_by_user_id(user_id)
             if member is None or not member.is_active or not call.caller.reaches(member.organization_id):
                 raise ServiceError(USER_NOT_FOUND)

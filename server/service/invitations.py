@@ -205,7 +205,7 @@ class Invitations:
     def create(self, call: Call, organization_id: str, new: NewInvitation) -> Invited:
         """Invite one address into an organization."""
         with writing(self._store, call) as tx:
-            tx.lock_organization(organization_id)
+            tx.hold_organization(organization_id)
             with self._quota(tx, call, organization_id) as quota:
                 return self._invite(tx, call, organization_id, new, quota)
 
@@ -226,7 +226,7 @@ class Invitations:
             raise invalid_field("invitations", f"must have 1 to {MAX_BATCH} items")
         outcomes: list[Invited | ServiceError] = []
         with writing(self._store, call) as tx:
-            tx.lock_organization(organization_id)
+            tx.hold_organization(organization_id)
             administrator(tx, call, organization_id, Scope.INVITATIONS_WRITE)
             with self._quota(tx, call, organization_id) as quota:
                 for new in news:
@@ -622,14 +622,14 @@ class Invitations:
         """
         found = tx.invitation(invitation_id)
         if found is not None:
-            tx.lock_organization(found.organization_id)
+            tx.hold_organization(found.organization_id)
         scope = Scope.INVITATIONS_WRITE
         return self._administered(tx, call, invitation_id, scope, on_behalf_of, organization_id)
 
     @staticmethod
     def _lock(tx: Transaction, found: Invitation, token: str = "") -> Invitation:
         """Give the invitation as it stands under its organization's lock; a token must open it still."""
-        tx.lock_organization(found.organization_id)
+        tx.hold_organization(found.organization_id)
         # Looked at again under the lock: others may have moved it, or sent it with a new token, while we waited.
         again = tx.invitation(found.id)
         if again is None or (token and again.generation != found.generation):

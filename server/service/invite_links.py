@@ -24,7 +24,7 @@ class InviteLinks:
     def create(self, call: Call, organization_id: str) -> str:
         """Make a new link and give its invite id; the link before is dead when this returns."""
         with writing(self.store, call) as tx:
-            tx.lock_organization(organization_id)
+            tx.hold_organization(organization_id)
             admin = caller_admin(tx, call, organization_id)
             link_id = self.ids()
             invite_id = self.keys.invite_id(link_id, self.keys.current_id)
@@ -43,7 +43,7 @@ class InviteLinks:
     def disable(self, call: Call, organization_id: str) -> None:
         """Turn the live link off; it is dead when this returns. Without one nothing happens."""
         with writing(self.store, call) as tx:
-            tx.lock_organization(organization_id)
+            tx.hold_organization(organization_id)
             caller_admin(tx, call, organization_id)
             tx.delete_invite_link(organization_id)
 

@@ -107,7 +107,7 @@ class Organizations:
     def delete(self, call: Call, organization_id: str) -> None:
         """Remove an organization with all that belongs to it, as an admin."""
         with writing(self._store, call) as tx:
-            tx.lock_organization(organization_id)
+            tx.hold_organization(organization_id)
             caller_admin(tx, call, organization_id)
             tx.delete_organization(organization_id)
 
@@ -145,7 +145,7 @@ class Organizations:
             found = tx.member_by_user_id(user_id)
             if found is None:
                 raise ServiceError(USER_NOT_FOUND)
-            tx.lock_organization(found.organization_id)
+            tx.hold_organization(found.organization_id)
             member = tx.member_by_user_id(user_id) or found
             own = member.account_id == call.caller.account_id and call.caller.reaches(member.organization_id)
             if not own:
@@ -157,7 +157,7 @@ class Organizations:
     def set_role(self, call: Call, organization_id: str, user_id: str, role: Role) -> None:
         """Give a member a role, as an admin."""
         with writing(self._store, call) as tx:
-            tx.lock_organization(organization_id)
+            tx.hold_organization(organization_id)
             caller_admin(tx, call, organization_id)
             member = active_member(tx.member_by_user_id(user_id), organization_id)
             if role is not Role.ADMIN:
@@ -302,7 +302,10 @@ def admit(
         avatar_url=account.avatar_url,
         login_provider=account.login_provider,
     )
-    tx.put_member(member)
+    if known is None:
+        tx.add_member(member)
+    else:
+        tx.put_member(member)
     return member
 
 

@@ -137,7 +137,7 @@ class Outbox:
         now = self.clock()
         with self.store.transaction() as tx:
             # The organization first, as everybody locks it, so that two never wait for each other.
-            tx.lock_organization(mail.organization_id)
+            tx.hold_organization(mail.organization_id)
             invitation = tx.invitation(mail.invitation_id)
             organization = tx.organization(mail.organization_id)
             if invitation is None or organization is None:
@@ -231,7 +231,7 @@ class Outbox:
 
     def _write(self, mail: OutboxMail, delivery: DeliveryState) -> None:
         with self.store.transaction() as tx:
-            tx.lock_organization(mail.organization_id)
+            tx.hold_organization(mail.organization_id)
             # Not ours any more when the lease ran out, or a newer mail took its place.
             if tx.update_mail(mail, mail.attempts):
                 tx.set_delivery(mail.invitation_id, mail.generation, delivery, mail.error)

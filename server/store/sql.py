@@ -48,6 +48,35 @@ _TOKEN_WIDTH = 10
 _MEMBER_WIDTH = 13
 _LINK = "l.id, l.organization_id, l.key_id, l.lookup_hash, l.created_by, l.created_at"
 
+# What is run most often, written once: a text that is made anew for each call is hashed anew to find its statement.
+_ORGANIZATION_BY_ID = f"SELECT {_ORGANIZATION} FROM organizations o WHERE o.id = :id"
+_ORGANIZATION_BY_INVITE = (
+    f"SELECT {_ORGANIZATION} FROM invite_links l JOIN organizations o ON o.id = l.organization_id"
+    " WHERE l.lookup_hash = :hash"
+)
+_MEMBER_BY_ACCOUNT = (
+    f"SELECT {_MEMBER} FROM members m WHERE m.organization_id = :organization AND m.account_id = :account"
+)
+_MEMBER_BY_ID = f"SELECT {_MEMBER} FROM members m WHERE m.user_id = :user"
+_TOKEN_BY_HASH = (
+    f"SELECT {_TOKEN_COLUMNS}, {ACCOUNT} FROM access_tokens t JOIN accounts a ON a.id = t.account_id"
+    " WHERE t.token_hash = :hash"
+)
+_ADD_MEMBER = (
+    "INSERT INTO members (user_id, organization_id, account_id, role, status, joined_at, full_name, name_key,"
+    " email, email_key, avatar_url, login_provider, named_roles, public_metadata, private_metadata)"
+    " VALUES (:user_id, :organization_id, :account_id, :role, :status, :joined_at, :full_name, :name_key,"
+    " :email, :email_key, :avatar_url, :login_provider, :named_roles, :public_metadata, :private_metadata)"
+)
+_PUT_MEMBER = (
+    f"{_ADD_MEMBER} ON CONFLICT (user_id) DO UPDATE SET role = excluded.role, status = excluded.status,"
+    " joined_at = excluded.joined_at, full_name = excluded.full_name, name_key = excluded.name_key,"
+    " email = excluded.email, email_key = excluded.email_key, avatar_url = excluded.avatar_url,"
+    " login_provider = excluded.login_provider, named_roles = excluded.named_roles,"
+    " public_metadata = excluded.public_metadata, private_metadata = excluded.private_metadata"
+)
+_COUNT_MEMBER = "UPDATE organizations SET member_count = member_count + :change WHERE id = :id"
+
 
 def _organization(row: Row) -> Organization:
     return Organization(
@@ -104,7 +133,7 @@ class SqlSnapshot(InvitationReads, OutboxReads, KeyReads, SessionReads):
     # Organizations and members.
 
     def organization(self, organization_id: str) -> Organization | None:
-        row = self._one(f"SELECT {_ORGANIZATION} FROM organizations o WHERE o.id = :id", id=organization_id)
+        row = self._one(_ORGANIZATION_BY_ID, id=organization_id)
         return made(_organization, row)
 
     def organizations_admitting(self, domain: str, after: str, limit: int) -> Sequence[Organization]:
@@ -116,15 +145,11 @@ class SqlSnapshot(InvitationReads, OutboxReads, KeyReads, SessionReads):
         return [_organization(row) for row in rows]
 
     def member(self, organization_id: str, account_id: str) -> Member | None:
-        row = self._one(
-            f"SELECT {_MEMBER} FROM members m WHERE m.organization_id = :organization AND m.account_id = :account",
-            organization=organization_id,
-            account=account_id,
-        )
+        row = self._one(_MEMBER_BY_ACCOUNT, organization=organization_id, account=account_id)
         return made(_member, row)
 
     def member_by_user_id(self, user_id: str) -> Member | None:
-        row = self._one(f"SELECT {_MEMBER} FROM members m WHERE m.user_id = :user", user=user_id)
+        row = self._one(_MEMBER_BY_ID, user=user_id)
         return made(_member, row)
 
     def members(
@@ -210,11 +235,7 @@ class SqlSnapshot(InvitationReads, OutboxReads, KeyReads, SessionReads):
         return made(_link, row)
 
     def organization_by_invite(self, lookup_hash: bytes) -> Organization | None:
-        row = self._one(
-            f"SELECT {_ORGANIZATION} FROM invite_links l JOIN organizations o ON o.id = l.organization_id"
-            " WHERE l.lookup_hash = :hash",
-            hash=lookup_hash,
-        )
+        row = self._one(_ORGANIZATION_BY_INVITE, hash=lookup_hash)
         return made(_organization, row)
 
     # Accounts and their tokens.
@@ -239,11 +260,7 @@ class SqlSnapshot(InvitationReads, OutboxReads, KeyReads, SessionReads):
         return [account_of(row) for row in rows]
 
     def access_token(self, token_hash: bytes) -> tuple[AccessToken, Account] | None:
-        row = self._one(
-            f"SELECT {_TOKEN_COLUMNS}, {ACCOUNT} FROM access_tokens t JOIN accounts a ON a.id = t.account_id"
-            " WHERE t.token_hash = :hash",
-            hash=token_hash,
-        )
+        row = self._one(_TOKEN_BY_HASH, hash=token_hash)
         return made(_token_and_account, row)
 
     def access_token_by_id(self, token_id: str) -> AccessToken | None:
@@ -289,22 +306,43 @@ def _member_conditions(organization_id: str, wanted: MemberFilter) -> tuple[str,
     return " AND ".join(where), parameters
 
 
+def _member_columns(member: Member) -> dict[str, Any]:
+    return {
+        "user_id": member.user_id,
+        "organization_id": member.organization_id,
+        "account_id": member.account_id,
+        "role": member.role,
+        "status": member.status,
+        "joined_at": to_micros(member.joined_at),
+        "full_name": member.full_name,
+        "name_key": fold(member.full_name),
+        "email": member.email,
+        "email_key": address_key(member.email),
+        "avatar_url": member.avatar_url,
+        "login_provider": member.login_provider,
+        "named_roles": " ".join(member.named_roles),
+        "public_metadata": to_json(member.public_metadata),
+        "private_metadata": to_json(member.private_metadata),
+    }
+
+
 class SqlTransaction(SqlSnapshot, InvitationWrites, OutboxWrites, KeyWrites, SessionWrites):
     """Reads and writes; see `ports.Transaction`."""
 
+    def hold_organization(self, organization_id: str) -> None:
+        if self._row_lock:
+            self._one(f"SELECT 1 FROM organizations o WHERE o.id = :id{self._row_lock}", id=organization_id)
+
     def lock_organization(self, organization_id: str) -> Organization | None:
-        row = self._one(
-            f"SELECT {_ORGANIZATION} FROM organizations o WHERE o.id = :id{self._row_lock}", id=organization_id
-        )
-        return made(_organization, row)
+        return made(_organization, self._one(_ORGANIZATION_BY_ID + self._row_lock, id=organization_id))
 
     def lock_organization_by_invite(self, lookup_hash: bytes) -> Organization | None:
-        found = self._one("SELECT organization_id FROM invite_links WHERE lookup_hash = :hash", hash=lookup_hash)
-        if found is None:
-            return None
-        organization = self.lock_organization(found[0])
+        found = self.organization_by_invite(lookup_hash)
+        if found is None or not self._row_lock:
+            return found
+        self.hold_organization(found.id)
         # Looked at again under the lock: the link may have been replaced while we waited for it.
-        return organization if self.organization_by_invite(lookup_hash) else None
+        return self.organization_by_invite(lookup_hash)
 
     def add_organization(self, organization: Organization) -> None:
         self._write(
@@ -346,41 +384,18 @@ class SqlTransaction(SqlSnapshot, InvitationWrites, OutboxWrites, KeyWrites, Ses
     def delete_organization(self, organization_id: str) -> None:
         self._write("DELETE FROM organizations WHERE id = :id", id=organization_id)
 
+    def add_member(self, member: Member) -> None:
+        self._write(_ADD_MEMBER, **_member_columns(member))
+        self._count(member, int(member.is_active))
+
     def put_member(self, member: Member) -> None:
         known = self.member_by_user_id(member.user_id)
-        self._write(
-            "INSERT INTO members (user_id, organization_id, account_id, role, status, joined_at, full_name, name_key,"
-            " email, email_key, avatar_url, login_provider, named_roles, public_metadata, private_metadata)"
-            " VALUES (:user_id, :organization_id, :account_id, :role, :status, :joined_at, :full_name, :name_key,"
-            " :email, :email_key, :avatar_url, :login_provider, :named_roles, :public_metadata, :private_metadata)"
-            " ON CONFLICT (user_id) DO UPDATE SET role = excluded.role, status = excluded.status,"
-            " joined_at = excluded.joined_at, full_name = excluded.full_name, name_key = excluded.name_key,"
-            " email = excluded.email, email_key = excluded.email_key, avatar_url = excluded.avatar_url,"
-            " login_provider = excluded.login_provider, named_roles = excluded.named_roles,"
-            " public_metadata = excluded.public_metadata, private_metadata = excluded.private_metadata",
-            user_id=member.user_id,
-            organization_id=member.organization_id,
-            account_id=member.account_id,
-            role=member.role,
-            status=member.status,
-            joined_at=to_micros(member.joined_at),
-            full_name=member.full_name,
-            name_key=fold(member.full_name),
-            email=member.email,
-            email_key=address_key(member.email),
-            avatar_url=member.avatar_url,
-            login_provider=member.login_provider,
-            named_roles=" ".join(member.named_roles),
-            public_metadata=to_json(member.public_metadata),
-            private_metadata=to_json(member.private_metadata),
-        )
-        change = int(member.is_active) - int(known is not None and known.is_active)
+        self._write(_PUT_MEMBER, **_member_columns(member))
+        self._count(member, int(member.is_active) - int(known is not None and known.is_active))
+
+    def _count(self, member: Member, change: int) -> None:
         if change:
-            self._write(
-                "UPDATE organizations SET member_count = member_count + :change WHERE id = :id",
-                change=change,
-                id=member.organization_id,
-            )
+            self._write(_COUNT_MEMBER, change=change, id=member.organization_id)
 
     def put_invite_link(self, link: InviteLink) -> None:
         self._write(

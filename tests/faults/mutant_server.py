@@ -98,7 +98,7 @@ def role_checked_before() -> None:
             caller_admin(tx, call, organization_id)
         pause()
         with writing(self._store, call) as tx:
-            tx.lock_organization(organization_id)
+            tx.hold_organization(organization_id)
             member = active_member(tx.member_by_user_id(user_id), organization_id)
             if role is not Role.ADMIN:
                 keep_an_admin(tx, member)
@@ -247,7 +247,7 @@ def state_guarded_by_nothing() -> None:
         found.require_pending(now)
         pause()
         with writing(self._store, call) as tx:
-            tx.lock_organization(found.organization_id)
+            tx.hold_organization(found.organization_id)
             there = tx.invitation(found.id)
             if there is None:
                 raise ServiceError(INVITATION_NOT_FOUND)

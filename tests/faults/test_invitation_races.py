@@ -587,7 +587,7 @@ def test_whoever_waited_while_another_made_a_move_acts_on_what_is_there_then(sou
     said: list[Said] = []
     waiting = [Thread(target=make_move, args=(sound, what, people[what], made, said)) for what in wanted]
     with sound.beside.store.transaction() as tx:
-        tx.lock_organization(made.organization)
+        tx.hold_organization(made.organization)
         for thread in waiting:
             thread.start()
         time.sleep(0.2)
@@ -608,7 +608,7 @@ def waited_past_the_end(door: Door) -> list[str]:
     said: list[Said] = []
     waiting = Thread(target=make_move, args=(door, "accept", "guest", made, said))
     with door.beside.store.transaction() as tx:
-        tx.lock_organization(made.organization)
+        tx.hold_organization(made.organization)
         waiting.start()
         time.sleep(max(0.0, (expires_at - datetime.now(UTC)).total_seconds()) + 0.01)
     waiting.join()

@@ -48,7 +48,7 @@ def test_whoever_is_no_admin_any_more_when_their_turn_comes_moves_no_invitation(
 
         waiting = Thread(target=late)
         with service.store.transaction() as tx:
-            tx.lock_organization(organization.id)
+            tx.hold_organization(organization.id)
             waiting.start()
             wait_until(lambda: postgres.execute("SELECT 1 FROM pg_locks WHERE NOT granted"))
             service.organizations.set_role(ada, organization.id, user, Role.MEMBER)

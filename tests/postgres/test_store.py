@@ -78,7 +78,7 @@ def test_a_transaction_leaves_nothing_in_its_session(store: PostgresStore) -> No
     organization = keep_organization(store)
     for _ in range(12):  # as often as it takes psycopg to prepare a statement, where that is on
         with store.transaction() as tx:
-            tx.lock_organization(organization.id)
+            tx.hold_organization(organization.id)
             tx.update_organization(organization)
     with store._pool.connection() as connection:
         assert connection.execute("SELECT * FROM pg_prepared_statements").fetchall() == []
@@ -158,7 +158,7 @@ def test_a_transaction_whose_client_has_gone_silent_is_ended_by_the_server(
 ) -> None:
     organization = keep_organization(store)
     with refused_with(DEADLINE_PASSED), store.transaction(time.monotonic() + 0.3) as tx:
-        tx.lock_organization(organization.id)
+        tx.hold_organization(organization.id)
         began = time.monotonic()
         other.execute("SET lock_timeout = '10s'")
         other.execute("SELECT 1 FROM organizations FOR UPDATE")  # waits until that one is gone

@@ -261,6 +261,22 @@ class StoreContract:
             assert everybody(snapshot, organization) == [member]
             assert snapshot.organization(organization.id) == replace(organization, member_count=1)
 
+    @pytest.mark.parametrize("status", MemberStatus)
+    def test_who_is_added_is_counted_when_active_and_never_over_another(
+        self, store: Store, status: MemberStatus
+    ) -> None:
+        organization = keep_organization(store)
+        added = a_member(organization, keep_account(store), status=status)
+        with store.transaction() as tx:
+            tx.hold_organization(fresh_id())
+            tx.add_member(added)
+        with self.refused_by_the_schema(), store.transaction() as tx:
+            tx.add_member(replace(added, role=Role.ADMIN))
+        with store.snapshot() as snapshot:
+            assert snapshot.member_by_user_id(added.user_id) == added
+            counted = snapshot.organization(organization.id)
+        assert counted == replace(organization, member_count=int(status is MemberStatus.ACTIVE))
+
     def test_a_member_needs_an_organization_and_an_account(self, store: Store) -> None:
         organization, account = keep_organization(store), keep_account(store)
         for orphan in (a_member(an_organization(), account), a_member(organization, an_account())):
@@ -760,11 +776,16 @@ class StoreContract:
                 time.sleep(0.001)
                 tx.update_organization(replace(current, name=str(number + 1)))
 
+        def hold(tx: Transaction) -> Organization | None:
+            tx.hold_organization(organization.id)
+            return tx.organization(organization.id)
+
         locks: list[Callable[[Transaction], Organization | None]] = [
             lambda tx: tx.lock_organization(organization.id),
             lambda tx: tx.lock_organization_by_invite(link.lookup_hash),
+            hold,
         ]
-        self.at_once([lambda i=i: count(locks[i % 2]) for i in range(24)])
+        self.at_once([lambda i=i: count(locks[i % 3]) for i in range(24)])
         with store.snapshot() as snapshot:
             kept = snapshot.organization(organization.id)
         assert kept is not None

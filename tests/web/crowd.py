@@ -67,7 +67,7 @@ def crowd(database_url: str, *, members: int = MEMBERS, now: datetime | None = N
         at(0).organizations.update(call, organization.id, invite_domains=("analytical.example", "engines.example"))
         people = [_person(at(0), number) for number in range(members - 1)]
         with store.transaction() as tx:
-            tx.lock_organization(organization.id)
+            tx.hold_organization(organization.id)
             for number, person in enumerate(people):
                 found = tx.organization(organization.id)
                 assert found is not None
