@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -17,13 +16,11 @@ from typing import TYPE_CHECKING, Any
 from server.domain.errors import OVERLOADED, PROTOCOL_ERROR, ServiceError
 from server.faces.exchange import Exchange, current_exchange
 from server.ids import new_id
-from server.logs import ACCESS_LOG, RequestRecord
+from server.logs import RequestRecord, Tell, tell
 from server.service.limits import UNLIMITED, Limits
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-log = logging.getLogger(ACCESS_LOG)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _RPC_PATH = re.compile(r"/[A-Za-z_][\w.]*\.[\w.]+/\w+", re.ASCII)
@@ -126,7 +123,8 @@ class Edge:
 
     `methods` are the applications by the path of each RPC that they answer, `faces` those by their path
     (`/sign-in/callback`) or by its first segment (`clerk`), `unimplemented` answers every other RPC, and `ping` raises
-    a `ServiceError` while the service can't take requests; `limits` is what requests are counted by.
+    a `ServiceError` while the service can't take requests; `limits` is what requests are counted by,
+    and `tell` puts each into the log.
     """
 
     def __init__(
@@ -136,12 +134,14 @@ class Edge:
         unimplemented: WSGIApplication,
         ping: Callable[[], None],
         limits: Limits = UNLIMITED,
+        tell: Tell = tell,
     ) -> None:
         self._methods = methods
         self._faces = faces
         self._unimplemented = unimplemented
         self._ping = ping
         self._limits = limits
+        self._tell = tell
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -185,18 +185,17 @@ class Edge:
             current_exchange.reset(token)
             if exchange.wrong is not None:
                 self._limits.wrong_secret(exchange.address, exchange.who, exchange.wrong)
-            if log.isEnabledFor(logging.INFO):
-                log.handle(
-                    RequestRecord(
-                        method=_told(path),
-                        http_method=environ.get("REQUEST_METHOD", ""),
-                        status=status_sent,
-                        code=HUNG_UP if body.hung_up else _code(exchange, status_sent),
-                        reason=exchange.reason,
-                        ms=round((time.monotonic() - began + waited) * 1000, 3),
-                        request_id=exchange.request_id,
-                    )
+            self._tell(
+                RequestRecord(
+                    method=_told(path),
+                    http_method=environ.get("REQUEST_METHOD", ""),
+                    status=status_sent,
+                    code=HUNG_UP if body.hung_up else _code(exchange, status_sent),
+                    reason=exchange.reason,
+                    ms=round((time.monotonic() - began + waited) * 1000, 3),
+                    request_id=exchange.request_id,
                 )
+            )
 
     def _application(self, path: str) -> WSGIApplication:
         application = self._methods.get(path) or self._faces.get(path) or self._faces.get(path.split("/", 2)[1])

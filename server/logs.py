@@ -6,6 +6,8 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from json.encoder import encode_basestring
 from typing import Any
@@ -58,6 +60,17 @@ class RequestRecord(logging.LogRecord):
         )
 
 
+Tell = Callable[[RequestRecord], None]
+"""Puts how a request went into the log."""
+
+
+def tell(record: RequestRecord) -> None:
+    """Put how a request went into the log, as any record."""
+    log = logging.getLogger(ACCESS_LOG)
+    if log.isEnabledFor(logging.INFO):
+        log.handle(record)
+
+
 _second = (0, "")
 """The last second in which something was logged, and how it is written."""
 
@@ -103,9 +116,21 @@ class TextFormatter(logging.Formatter):
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
-def configure_logs(log_format: str, level: str) -> None:
-    """Send all logs to standard error as `json`, `text`, or `auto`: text on a terminal and JSON elsewhere."""
+def configure_logs(log_format: str, level: str) -> Tell:
+    """Send all logs to standard error as `json`, `text`, or `auto`: text on a terminal and JSON elsewhere.
+
+    Gives what puts requests there, each by one write: what a handler does beside that costs more than the rest.
+    """
     as_text = log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(TextFormatter() if as_text else JsonFormatter())
+    formatter, stream = TextFormatter() if as_text else JsonFormatter(), sys.stderr
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    enabled = logging.getLogger(ACCESS_LOG).isEnabledFor(logging.INFO)
+
+    def write(record: RequestRecord) -> None:
+        # Where the log can't be written, requests are answered all the same.
+        with suppress(OSError, ValueError):
+            stream.write(f"{formatter.format(record)}\n")
+
+    return write if enabled else lambda _record: None

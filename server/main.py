@@ -36,6 +36,7 @@ from server.faces.refusing import RefusingApplication
 from server.faces.rest import Parts
 from server.faces.sessions import CALLBACK_PATH, SessionServicer, callback
 from server.ids import new_id
+from server.logs import Tell, tell
 from server.mail import MailSetupError
 from server.mail.in_log import LogMailer
 from server.mail.message import Sender
@@ -222,6 +223,7 @@ def build_edge(
     public_url: str = "http://localhost:8080",
     sends_mail: bool = False,
     limits: Limits = UNLIMITED,
+    tell: Tell = tell,
 ) -> Edge:
     """Give the WSGI application that speaks for the use cases on every wire."""
     own_pages = OwnPages(public_url)
@@ -271,4 +273,4 @@ def build_edge(
         **dict.fromkeys(web_pages.SEGMENTS, web_pages.pages()),
         CALLBACK_PATH: callback(service.sign_in),
     }
-    return Edge(methods, faces, RefusingApplication(), service.store.ping, limits)
+    return Edge(methods, faces, RefusingApplication(), service.store.ping, limits, tell)

@@ -36,7 +36,7 @@ from server.service.outbox import forget_old
 from server.settings import Settings
 
 _settings = Settings.from_environ(os.environ)
-configure_logs(_settings.log_format, _settings.log_level)
+_tell = configure_logs(_settings.log_format, _settings.log_level)
 
 LAST_USED_EVERY_SECONDS = 30.0
 SEND_EVERY_SECONDS = 1.0
@@ -59,7 +59,13 @@ _outbox = build_outbox(_settings, _store, _keys)
 _sign_in_mails = build_sign_in_mails(_settings, _store, _keys)
 
 _public_url = _settings.public_base if _settings.public_url else ""
-_edge = build_edge(_service, public_url=_public_url, sends_mail=_outbox is not None, limits=Limits(_settings.rates))
+_edge = build_edge(
+    _service,
+    public_url=_public_url,
+    sends_mail=_outbox is not None,
+    limits=Limits(_settings.rates),
+    tell=_tell,
+)
 wsgi = whole_answers(_edge)
 reflection = ServerReflectionASGIApplication(ServerReflectionService(*REFLECTED))
 reflection_alpha = ServerReflectionAlphaASGIApplication(ServerReflectionAlphaService(*REFLECTED))

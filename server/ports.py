@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -16,6 +16,7 @@ from server.domain.account import AccessToken, Account, BackendKey, Claims
 from server.domain.invitation import DeliveryState, Invitation, InvitationStatus, NamedRole
 from server.domain.invite_link import InviteLink
 from server.domain.organization import Member, Membership, MemberStatus, Organization, Role
+from server.domain.record import record
 from server.domain.session import Session, SignInCode
 
 Clock = Callable[[], datetime]
@@ -53,7 +54,7 @@ class SignInProvider(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MemberFilter:
     """Which members to list; an empty part doesn't filter. `search` and `email` are keys (`address.fold`)."""
 
@@ -67,7 +68,7 @@ class MemberFilter:
     exclude_user_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MemberOrder:
     """By name or by time of joining; the user id breaks ties, so that every row has one place."""
 
@@ -75,7 +76,7 @@ class MemberOrder:
     descending: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MemberPage:
     """Members in order, and the place after the last of them (None at the end)."""
 
@@ -83,7 +84,7 @@ class MemberPage:
     after: tuple[str | int, str] | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InvitationFilter:
     """Which invitations; an empty part doesn't filter.
 
@@ -103,7 +104,7 @@ class InvitationFilter:
     created_before: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InvitationOrder:
     """By time of creation, time of expiry or address; the id breaks ties."""
 
@@ -111,7 +112,7 @@ class InvitationOrder:
     descending: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InvitationPage:
     """Invitations in order, and the place after the last of them (None at the end)."""
 
@@ -128,7 +129,7 @@ class MailState(StrEnum):
     SUPERSEDED = "superseded"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutboxMail:
     """A mail that is to go out. It names the invitation; text and secrets are made when it is sent.
 
@@ -149,7 +150,7 @@ class OutboxMail:
     sent_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StoredAnswer:
     """What an idempotency key stands for: the request's fingerprint, and the sealed answer (None before it's known)."""
 
@@ -456,7 +457,7 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InvitationMail:
     """What a mail that invites one person says. `id` is the same however often it is tried.
 
@@ -475,7 +476,7 @@ class InvitationMail:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SignInMail:
     """A mail with a code to sign in with. `site` is the host that it signs in to. `code` is a secret."""
 

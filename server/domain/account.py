@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from server.domain.errors import SCOPE_MISSING, ServiceError
+from server.domain.record import record
 
 LOCAL_ISSUER = "local"
 """Issuer of the accounts that an operator creates at the command line; their subject is the e-mail address."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Claims:
     """What a trusted issuer says about a person. Identity is `issuer` and `subject` together, nothing else."""
 
@@ -24,7 +24,7 @@ class Claims:
     avatar_url: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Account:
     """A person. `id` is a UUID; `email` is as the person writes it, `email_verified` by the issuer's word."""
 
@@ -44,7 +44,7 @@ class Account:
         return self.issuer.removeprefix("https://").removeprefix("http://").split("/")[0]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AccessToken:
     """A token of ours, without the secret. `user_id` is set when it belongs to one organization's user."""
 
@@ -64,7 +64,7 @@ class AccessToken:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Caller:
     """Who is calling, as proven by a token.
 
@@ -100,7 +100,7 @@ class Scope(StrEnum):
     ROLES_WRITE = "roles:write"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BackendKey:
     """A key of a service of the operator's: no person, with rights over organizations as far as its scopes go.
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from server.domain.record import record
+
 
 class Kind(StrEnum):
     """The closed set of ways to fail; the names are those of Connect's codes."""
@@ -28,7 +30,7 @@ class Kind(StrEnum):
     INTERNAL = "internal"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reason:
     """One entry of the catalog.
 
@@ -41,7 +43,7 @@ class Reason:
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FieldViolation:
     """What is wrong with one field: its path as the contract spells it, and a sentence about it."""
 

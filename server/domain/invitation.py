@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -23,6 +22,7 @@ from server.domain.errors import (
     invalid_field,
 )
 from server.domain.organization import Role
+from server.domain.record import record
 
 DEFAULT_TTL = timedelta(days=30)
 SHORTEST_TTL = timedelta(hours=1)
@@ -64,7 +64,7 @@ _DEAD: Mapping[InvitationStatus, Reason] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Invitation:
     """An invitation of one person, by address, into one organization.
 
@@ -120,7 +120,7 @@ class Invitation:
             raise ServiceError(EMAIL_NOT_VERIFIED_FOR_INVITATION, {"email": masked_address(self.email)})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NamedRole:
     """A role of the instance with a name of its own and the rights of `rights`. `key` is unique."""
 

@@ -7,11 +7,12 @@ an admin can be shown it again while a copied database admits nobody; the row ha
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime
 
+from server.domain.record import record
 
-@dataclass(frozen=True, slots=True)
+
+@record
 class InviteLink:
     """The row of an organization's one live link. Every new link has a fresh `id`, which is not the link's secret."""
 

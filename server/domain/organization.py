@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from server.domain.account import Account
 from server.domain.address import address_domain, domain_key
 from server.domain.errors import ADMIN_REQUIRED, ServiceError, invalid_field
+from server.domain.record import record
 from server.domain.text import is_plain_line
 
 
@@ -32,7 +33,7 @@ class MemberStatus(StrEnum):
     LEFT = "left"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Organization:
     """An organization. `invite_domains` are keys of e-mail domains whose verified owners may join by themselves."""
 
@@ -50,7 +51,7 @@ class Organization:
         return account.email_verified and address_domain(account.email) in self.invite_domains
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Member:
     """An account's user in one organization. `user_id` is what Gitpod's wire calls `userId`.
 
@@ -104,7 +105,7 @@ class Member:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Membership:
     """One of an account's memberships, with what a list of organizations shows."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from server.domain.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rate:
     """So many times in so many seconds: that many at once, and what was used comes back evenly.
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from server.domain.errors import invalid_field
+from server.domain.record import record
 
 CODE_LIFE = timedelta(minutes=10)
 MAX_WRONG_GUESSES = 5
 """After so many a code is dead; the person asks for another, and is never locked out."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Session:
     """A browser in which a person is signed in, without the secret."""
 
@@ -36,7 +36,7 @@ class CodeMailState(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SignInCode:
     """A code that was asked for. The code itself is derived from `id` and a key, and never kept."""
 
@@ -58,7 +58,7 @@ class SignInCode:
         return self.used_at is None and now < self.expires_at and self.wrong_guesses < MAX_WRONG_GUESSES
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SignInMethods:
     """The ways to sign in to the pages. `provider` is its name as people know it, empty where there is none.
 

@@ -196,10 +196,10 @@ class Validation:
         /,
     ) -> RESPONSE:
         """Refuse a request that breaks a rule, naming every field that does."""
-        by_rules = {v.field: v for v in rule_violations(cast("Message[Any]", request))}
-        wrong = by_rules | {v.field: v for v in current_exchange.get().violations}
+        wrong = (*rule_violations(cast("Message[Any]", request)), *current_exchange.get().violations)
         if wrong:
-            raise invalid_request(wrong.values())
+            # Of a field that breaks a rule and holds what isn't known, the latter is said.
+            raise invalid_request({v.field: v for v in wrong}.values())
         try:
             # Bytes can hold what JSON and the well-known types can't: NaN, a value of no kind, a time beyond all years.
             cast("Message[Any]", request).to_json()

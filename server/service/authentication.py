@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from server.domain.account import LOCAL_ISSUER, AccessToken, Account, BackendKey, Caller, Claims
 from server.domain.address import address_key
 from server.domain.errors import CREDENTIALS_INVALID, ServiceError, WrongSecretError
+from server.domain.record import record
 from server.domain.session import Session
 from server.ports import Clock, Ids, Snapshot, Store, TokenVerifier, Transaction
 from server.service.access_tokens import TOKEN_PREFIX, token_hash
@@ -26,7 +27,7 @@ REMEMBERED_TOKENS = 50_000
 """How many tokens are remembered at once; beyond it all are forgotten, which costs a read each."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Remembered:
     credential: AccessToken | BackendKey | Session
     who: Caller | BackendKey

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
 from server.domain.account import Account, BackendKey, Caller, Scope
@@ -23,13 +23,14 @@ from server.domain.errors import (
     ServiceError,
 )
 from server.domain.organization import Member
+from server.domain.record import record
 from server.ports import Snapshot, Store, Transaction
 from server.service.limits import UNLIMITED, Limits
 
 Value = TypeVar("Value")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Call:
     """One call: who makes it (None when nobody has signed in), until when an answer is wanted, and what limits it.
 

@@ -41,9 +41,9 @@ class Recent(Generic[Value]):
         value = self._young.get(key)
         return self._old.get(key) if value is None else value
 
-    def put(self, key: object, value: Value) -> None:
-        """Keep a value."""
-        now = self._monotonic()
+    def put(self, key: object, value: Value, now: float | None = None) -> None:
+        """Keep a value, at a moment where that is known."""
+        now = self._monotonic() if now is None else now
         if now >= self._turn or len(self._young) >= self._most:
             # What is in neither was put at least one turn ago.
             self._old = self._young if now < self._turn + self._seconds else {}
@@ -82,7 +82,7 @@ class Limit:
         wait = self._rate.wait(full_at, now)
         if wait:
             raise self._refusal(self._rate, wait)
-        self._full_at.put(subject, self._rate.used(full_at, now))
+        self._full_at.put(subject, self._rate.used(full_at, now), now)
 
     def require(self, subject: str) -> None:
         """Refuse (`RATE_LIMITED`) where one more would be too many; nothing is counted."""
@@ -98,7 +98,7 @@ class Limit:
             now = self._monotonic()
             # No further than to nothing left: whoever overdid it waits no longer than others.
             full_at = self._rate.used(self._full_at.get(subject) or 0.0, now)
-            self._full_at.put(subject, min(full_at, now + self._rate.seconds))
+            self._full_at.put(subject, min(full_at, now + self._rate.seconds), now)
 
     def _refusal(self, rate: Rate, wait: float) -> ServiceError:
         return rate_limited(self._name, rate, wait)
