@@ -450,6 +450,13 @@ class Store(Protocol):
         ...
 
     def transaction(self, deadline: float | None = None) -> AbstractContextManager[Transaction]: ...
+    def version(self) -> int | None:
+        """Give a number that is another once anything has changed; None where that can't be told at little cost.
+
+        What this process has committed shows at once, what others have within half a second.
+        """
+        ...
+
     def ping(self) -> None:
         """Raise a `ServiceError` when the store can't be used."""
         ...

@@ -1,7 +1,8 @@
 """From a token to the caller: tokens and sessions of ours, and tokens of trusted issuers.
 
-What a token says is remembered for a second, so that checking one costs at most one read a second and no write,
-and a token that was revoked anywhere stops working everywhere within that second.
+What a token says is remembered for a second, and for as long as nothing changes in the store where that can be told:
+so checking one costs at most one read a second and no write, and a token that was revoked anywhere stops working
+everywhere within that second.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class _Remembered:
     credential: AccessToken | BackendKey | Session
     who: Caller | BackendKey
     until: float
+    version: int | None
+    """The store's, before it was read."""
 
 
 class Authentication:
@@ -90,48 +93,55 @@ class Authentication:
     def _known(self, secret: str, deadline: float | None) -> _Remembered | None:
         """Give what is known of a secret of ours, at most a second old; None when there is no such secret."""
         key = token_hash(secret)
-        known = self._remembered.get(key)
-        if known is None or known.until <= self._monotonic():
+        known = self._fresh(key)
+        if known is None:
             with self._locks[key[0] % len(self._locks)]:
-                known = self._remembered.get(key)
-                if known is None or known.until <= self._monotonic():
-                    known = self._read(secret, key, deadline)
+                known = self._fresh(key) or self._read(secret, key, deadline)
         return known
 
+    def _fresh(self, key: bytes) -> _Remembered | None:
+        known = self._remembered.get(key)
+        if known is None or known.until > self._monotonic():
+            return known
+        return known if known.version is not None and known.version == self._store.version() else None
+
     def _read(self, secret: str, key: bytes, deadline: float | None) -> _Remembered | None:
-        # The second begins before the read: what is revoked after it is seen in the next one.
-        until = self._monotonic() + REMEMBERED_SECONDS
+        # The second begins before the read, as does the version: what is revoked after it is seen in the next one.
+        until, version = self._monotonic() + REMEMBERED_SECONDS, self._store.version()
+        found: tuple[AccessToken | BackendKey | Session, Caller | BackendKey] | None
         with self._store.look(deadline) as tx:
             if secret.startswith(KEY_PREFIX):
-                known = self._backend_key(tx, key, until)
+                found = self._backend_key(tx, key)
             elif secret.startswith(SESSION_PREFIX):
-                known = self._session(tx, key, until)
+                found = self._session(tx, key)
             else:
-                known = self._access_token(tx, key, until)
-        if known is None:
+                found = self._access_token(tx, key)
+        if found is None:
             return None
+        credential, who = found
+        known = _Remembered(credential, who, until, version)
         if len(self._remembered) >= REMEMBERED_TOKENS:
             self._remembered.clear()
         self._remembered[key] = known
         return known
 
     @staticmethod
-    def _backend_key(tx: Snapshot, key: bytes, until: float) -> _Remembered | None:
+    def _backend_key(tx: Snapshot, key: bytes) -> tuple[BackendKey, BackendKey] | None:
         found = tx.backend_key(key)
-        return None if found is None else _Remembered(found, found, until)
+        return None if found is None else (found, found)
 
     @staticmethod
-    def _access_token(tx: Snapshot, key: bytes, until: float) -> _Remembered | None:
+    def _access_token(tx: Snapshot, key: bytes) -> tuple[AccessToken, Caller] | None:
         found = tx.access_token(key)
         if found is None:
             return None
         token, account = found
-        return _Remembered(token, Caller(account, token.read_only, token.user_id, token.organization_id), until)
+        return token, Caller(account, token.read_only, token.user_id, token.organization_id)
 
     @staticmethod
-    def _session(tx: Snapshot, key: bytes, until: float) -> _Remembered | None:
+    def _session(tx: Snapshot, key: bytes) -> tuple[Session, Caller] | None:
         found = tx.session(key)
-        return None if found is None else _Remembered(found[0], Caller(found[1]), until)
+        return None if found is None else (found[0], Caller(found[1]))
 
     def account_of(self, claims: Claims) -> Account:
         """Give the account of a person; who is seen for the first time gets one, who changed is updated."""

@@ -55,6 +55,10 @@ class SqlStore(ABC):
             raise RuntimeError("a transaction can't begin inside a snapshot: what it writes wouldn't be seen there")
         return Current(self._local, self._writing(deadline), self._transaction)
 
+    def version(self) -> int | None:
+        """See `ports.Store`."""
+        return None
+
     def _transaction(self, execute: Execute) -> SqlTransaction:
         return SqlTransaction(execute, self.row_lock)
 

@@ -46,6 +46,9 @@ BUSY_TIMEOUT_SECONDS = 5.0
 TURNS_IN_A_COMMIT = 64
 """How many turns one commit holds at most, so that other processes get the lock too."""
 
+FOREIGN_CHANGES_SECONDS = 0.5
+"""How often is looked whether another process has changed the database."""
+
 _DEADLINE_CHECK_OPCODES = 20_000
 """How many steps of SQLite's machine lie between two looks at the deadline: about a millisecond."""
 
@@ -139,6 +142,8 @@ class _Writer:
         self._count = threading.Lock()
         self._waiting = 0
         self._commit: _Commit | None = None
+        self.commits = 0
+        """How often this process has committed."""
 
     def begin(self, deadline: float | None) -> None:
         """Take a turn: whoever asks has the connection until it calls `keep` or `undo`.
@@ -206,7 +211,8 @@ class _Writer:
                 self._connection.execute("ROLLBACK TO turn")
                 self._connection.execute("RELEASE turn")
         except BaseException:
-            self._spoil()
+            # What this turn wrote can't be undone by itself any more.
+            self._undo_all()
             raise
         finally:
             self._end(commit)
@@ -228,7 +234,7 @@ class _Writer:
             if commit.turns and self._connection.in_transaction:
                 self._connection.execute("RELEASE turn")
         except BaseException:
-            self._spoil()
+            self._undo_all()
             self._end(commit)
             raise
         commit.turns += 1
@@ -241,8 +247,8 @@ class _Writer:
             self._end(commit)
         return commit
 
-    def _spoil(self) -> None:
-        """Undo all that shares the commit, where what one turn wrote can't be undone or kept by itself any more."""
+    def _undo_all(self) -> None:
+        """Undo all that shares the commit."""
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
@@ -257,15 +263,18 @@ class _Writer:
 
     def _write_out(self, commit: _Commit) -> None:
         try:
-            if self._connection.in_transaction:
-                self._connection.execute("COMMIT" if commit.turns else "ROLLBACK")
-            elif commit.turns:
+            if not commit.turns:
+                self._undo_all()
+            elif self._connection.in_transaction:
+                self._connection.execute("COMMIT")
+                # Before anybody hears of it.
+                self.commits += 1
+            else:
                 # SQLite rolled everything back by itself, as it does when the disk is full.
                 raise ServiceError(STORE_UNAVAILABLE, retry_after_seconds=5.0)
         except Exception as error:  # noqa: BLE001 # whoever waits for this commit raises it
             commit.error = error
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            self._undo_all()
         finally:
             commit.done()
 
@@ -385,6 +394,34 @@ class _Writing:
                 raise error
 
 
+class _ForeignChanges:
+    """Counts how often it was seen that others had changed the file; what this process commits counts too."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._looked_until = -math.inf
+        self._seen = -1
+        self._count = 0
+
+    def count(self) -> int:
+        """Give the number, at most FOREIGN_CHANGES_SECONDS old."""
+        if time.monotonic() >= self._looked_until:
+            with self._lock:
+                now = time.monotonic()
+                if now >= self._looked_until:
+                    with _translated:
+                        seen = self._connection.execute("PRAGMA data_version").fetchone()[0]
+                    self._count += seen != self._seen
+                    self._seen = seen
+                    self._looked_until = now + FOREIGN_CHANGES_SECONDS
+        return self._count
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
 class SqliteStore(SqlStore):
     """`ports.Store` on one file, which is made when it doesn't exist.
 
@@ -404,6 +441,7 @@ class SqliteStore(SqlStore):
             migrate(db, clock)
             # A file that can only be read opens without a word.
             db.execute("UPDATE schema_migrations SET name = name WHERE version = 1")
+            self._foreign_changes = _ForeignChanges(self._connect("query_only = ON").conn)
         except (sqlite3.Error, OSError) as error:
             raise StoreSetupError(f"the database file {path} can't be opened and written: {error}") from error
         self._writer = _Writer(db.conn)
@@ -433,6 +471,10 @@ class SqliteStore(SqlStore):
     def _writing(self, deadline: float | None) -> AbstractContextManager[Execute]:
         return _Writing(self._writer, deadline)
 
+    def version(self) -> int:
+        """See `ports.Store`: neither of the two ever becomes less."""
+        return self._writer.commits + self._foreign_changes.count()
+
     def ping(self) -> None:
         """See `ports.Store`."""
         with self._reading(None) as execute:
@@ -441,6 +483,7 @@ class SqliteStore(SqlStore):
     def close(self) -> None:
         """Close all connections; nobody may use the store any more."""
         self._readers.close()
+        self._foreign_changes.close()
         self._writer_db.close()
 
 

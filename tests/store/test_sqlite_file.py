@@ -24,7 +24,14 @@ from server.domain.errors import (
     ServiceError,
 )
 from server.store.migrations import MIGRATIONS, Migration
-from server.store.sqlite import SqliteStore, StoreSetupError, migrate, require_safe_version, sqlite3
+from server.store.sqlite import (
+    FOREIGN_CHANGES_SECONDS,
+    SqliteStore,
+    StoreSetupError,
+    migrate,
+    require_safe_version,
+    sqlite3,
+)
 from tests.conftest import GivenClock
 from tests.domain.refusals import refused_with
 from tests.running import ROOT
@@ -418,3 +425,29 @@ def test_a_turn_that_is_refused_for_what_was_never_committed_is_not_refused_for_
     connection._breaks = "nothing"
     assert names(store) == []
     assert turns_in_one_commit(store, finds_it_there) == [None]
+
+
+def test_a_commit_changes_the_version_at_once_and_what_is_undone_or_read_does_not(store: SqliteStore) -> None:
+    before = store.version()
+    with store.snapshot() as tx:
+        tx.organization("none")
+    with suppress(UndoError), store.transaction() as tx:
+        tx.add_organization(an_organization("undone"))
+        raise UndoError
+    assert store.version() == before
+    turns_in_one_commit(store, *(lambda tx, i=i: tx.add_organization(an_organization(str(i))) for i in range(3)))
+    assert store.version() > before
+
+
+def test_what_another_process_commits_changes_the_version_within_half_a_second(
+    tmp_path: Path, store: SqliteStore
+) -> None:
+    before = store.version()
+    other = SqliteStore(store._path, GivenClock(AN_EVENING))
+    try:
+        with other.transaction() as tx:
+            tx.add_organization(an_organization("another's"))
+    finally:
+        other.close()
+    time.sleep(FOREIGN_CHANGES_SECONDS)
+    assert store.version() > before
