@@ -1,6 +1,11 @@
 """The shortest way through the whole: in process, and over HTTP."""
 
+import os
+import sys
+from pathlib import Path
+
 import httpx
+import pytest
 
 from tests.conftest import World
 from tests.running import RunningServer
@@ -16,3 +21,11 @@ def test_a_second_person_joins_by_the_link(world: World) -> None:
 
 def test_the_server_answers_over_http(server: RunningServer) -> None:
     assert httpx.get(f"{server.url}/readyz").json() == {"status": "ready"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this policy")
+def test_threads_of_the_server_run_on_until_they_wait(server: RunningServer) -> None:
+    started = server.process.pid
+    (envoy,) = Path(f"/proc/{started}/task/{started}/children").read_text().split()
+    assert os.sched_getscheduler(int(envoy)) == os.SCHED_BATCH
+    assert os.sched_getscheduler(started) == os.SCHED_OTHER
