@@ -20,8 +20,6 @@ from server.domain.secrets import SecretKeys
 from server.handover import whole_answers
 from server.logs import configure_logs
 from server.main import (
-    REFLECTED,
-    build_edge,
     build_outbox,
     build_service,
     build_sign_in_mails,
@@ -34,6 +32,7 @@ from server.main import (
 from server.service.limits import Limits
 from server.service.outbox import forget_old
 from server.settings import Settings
+from server.wires import REFLECTED, build_edge
 
 _settings = Settings.from_environ(os.environ)
 _tell = configure_logs(_settings.log_format, _settings.log_level)

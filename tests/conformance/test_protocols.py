@@ -19,8 +19,9 @@ import pytest
 
 from server.domain.secrets import SecretKeys
 from server.faces.connect import READ_MAX_BYTES
-from server.main import build_edge, build_service
+from server.main import build_service
 from server.store.sqlite import SqliteStore
+from server.wires import build_edge
 from tests.conformance.speaking import CONNECT_SPEECHES, FRAMED_SPEECHES, SPEECHES, Line, Speech
 from tests.conftest import KEY, GivenClock
 from tests.faces.wire import Answer, Wire

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import pytest
 
 from server.domain.secrets import SecretKeys
-from server.main import build_edge, build_service
+from server.main import build_service
 from server.store.sqlite import SqliteStore
+from server.wires import build_edge
 from tests.conftest import KEY, GivenClock, World
 from tests.faces.wire import Wire
 from tests.stories.people import Party, party, secret_of_user

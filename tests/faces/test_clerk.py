@@ -24,11 +24,12 @@ from server.domain.secrets import SecretKeys
 from server.faces.connect import READ_MAX_BYTES
 from server.faces.exchange import Exchange, current_exchange
 from server.faces.spelling import clerk_id, from_clerk_id
-from server.main import build_edge, build_service
+from server.main import build_service
 from server.ports import Store
 from server.service.call import Call
 from server.service.invitations import InvitationPolicy
 from server.store.sqlite import SqliteStore
+from server.wires import build_edge
 from tests.conftest import KEY, GivenClock, World
 
 PUBLIC_URL = "https://organizations.example.com"

@@ -19,10 +19,11 @@ from server.domain.rates import Rate
 from server.domain.secrets import SecretKeys
 from server.edge import ARRIVAL
 from server.faces.connect import READ_MAX_BYTES
-from server.main import Service, build_edge, build_service
+from server.main import Service, build_service
 from server.ports import Snapshot, Store, Transaction
 from server.service.invitations import InvitationPolicy
 from server.service.limits import Limits
+from server.wires import build_edge
 from tests.conftest import KEY
 from tests.faces.conftest import Stage
 from tests.faces.wire import CONNECT_JSON, CONNECT_PROTO, GRPC, GRPC_CODES, GRPC_WEB, PROTOCOLS, Answer, Wire

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from server.faces.spelling import clerk_id, logto_id
-from server.main import build_edge
+from server.wires import build_edge
 from tests.faces.conftest import Stage
 from tests.faces.wire import CONNECT_JSON, PROTOCOLS, Wire
 

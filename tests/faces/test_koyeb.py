@@ -23,10 +23,10 @@ from server.domain.invitation import IfPending
 from server.domain.organization import Member, Role
 from server.faces.connect import READ_MAX_BYTES
 from server.faces.koyeb import _Speaker
-from server.main import build_edge
 from server.ports import InvitationFilter, InvitationOrder
 from server.service.call import Call
 from server.service.invitations import NewInvitation
+from server.wires import build_edge
 from tests.conftest import GivenClock, World
 
 UNKNOWN = "7a4b6b3e-0000-4000-8000-000000000000"

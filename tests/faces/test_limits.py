@@ -12,8 +12,8 @@ from google.rpc.error_details_pb2 import RetryInfo
 
 from server.domain.rates import Rate
 from server.edge import ARRIVAL, client_subject
-from server.main import build_edge
 from server.service.limits import Limits, Recent
+from server.wires import build_edge
 from tests.faces.conftest import Stage
 from tests.faces.wire import CONNECT_JSON, PROTOCOLS, Answer, Wire
 from tests.stories.people import some_id

@@ -18,12 +18,12 @@ from server.domain.account import Account, Scope
 from server.domain.organization import Role
 from server.domain.secrets import SecretKeys
 from server.faces.spelling import from_logto_id, logto_id
-from server.main import build_edge
 from server.ports import OutboxMail
 from server.sealing import KeySealing
 from server.service.call import Call
 from server.service.invitations import NewInvitation
 from server.service.outbox import open_link
+from server.wires import build_edge
 from tests.conftest import KEY, World
 
 MILLISECOND = timedelta(milliseconds=1)

@@ -19,12 +19,13 @@ from server.domain.secrets import SecretKeys
 from server.domain.session import SignInMethods
 from server.edge import ARRIVAL
 from server.faces.own_pages import SESSION_COOKIE
-from server.main import build_edge, build_service
+from server.main import build_service
 from server.oidc import IssuerConfig, JwtVerifier
 from server.oidc_sign_in import OidcProvider
 from server.ports import Store
 from server.service.limits import UNLIMITED, Limits
 from server.service.sign_in import SignInOptions
+from server.wires import build_edge
 from tests.conftest import KEY, GivenClock
 from tests.faces.browser_like import ORIGIN, Page
 from tests.faces.wire import Answer, Wire

@@ -14,13 +14,14 @@ from server.domain.rates import Rate
 from server.domain.secrets import SecretKeys
 from server.domain.session import SignInMethods
 from server.edge import ARRIVAL
-from server.main import Service, build_edge, build_service
+from server.main import Service, build_service
 from server.ports import Store
 from server.serve import _CORS_REQUEST_HEADERS, Listen, Server
 from server.service.invitations import InvitationPolicy
 from server.service.limits import Limits
 from server.service.sign_in import SignInOptions
 from server.settings import Settings
+from server.wires import build_edge
 from tests.conftest import KEY, GivenClock
 from tests.faces.browser_like import ORIGIN, SESSIONS, Page
 from tests.faces.wire import CONNECT_JSON, PROTOCOLS, Answer, Wire

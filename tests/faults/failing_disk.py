@@ -24,7 +24,7 @@ from server.domain.errors import STORE_UNAVAILABLE, ServiceError
 from server.domain.invitation import DeliveryState
 from server.domain.secrets import SecretKeys
 from server.edge import Edge
-from server.main import build_edge, build_service
+from server.main import build_service
 from server.ports import Mail
 from server.sealing import KeySealing
 from server.service.access_tokens import token_hash
@@ -32,6 +32,7 @@ from server.service.invitations import NewInvitation
 from server.service.outbox import Links, Outbox
 from server.store.sql_store import StoreSetupError
 from server.store.sqlite import SqliteStore
+from server.wires import build_edge
 from tests.conftest import GivenClock, World
 from tests.faults import bare
 from tests.faults.disk import Calls

@@ -29,13 +29,14 @@ from gen.invitations.v1 import invitation_pb as pb
 from server.domain.account import Scope
 from server.domain.secrets import INVITATION_TOKEN_PREFIX, SecretKeys
 from server.faces.spelling import clerk_id
-from server.main import Service, build_edge, build_service, open_store
+from server.main import Service, build_service, open_store
 from server.ports import Sealing
 from server.sealing import KeySealing
 from server.service.idempotency import Idempotency
 from server.settings import Settings
 from server.store.postgres import PostgresStore
 from server.store.sqlite import SqliteStore, sqlite3
+from server.wires import build_edge
 from tests.conftest import GivenClock
 from tests.faults.histories import at_once
 from tests.faults.invitation_mutants import (

@@ -25,12 +25,13 @@ from werkzeug.test import Client
 
 from server.domain.account import Caller
 from server.domain.secrets import SecretKeys
-from server.main import Service, build_edge, build_service, open_store, utc_now
+from server.main import Service, build_service, open_store, utc_now
 from server.service.call import Call
 from server.service.invitations import Invitations
 from server.settings import Settings
 from server.store.postgres import PostgresStore
 from server.store.sqlite import SqliteStore
+from server.wires import build_edge
 from tests.faults.histories import at_once
 from tests.faults.invitation_mutants import (
     EachByItself,

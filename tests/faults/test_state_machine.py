@@ -17,9 +17,10 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from werkzeug.test import Client
 
 from server.domain.secrets import SecretKeys
-from server.main import build_edge, build_service
+from server.main import build_service
 from server.service.invitations import InvitationPolicy
 from server.store.sqlite import SqliteStore
+from server.wires import build_edge
 from tests.conftest import GivenClock
 from tests.faults.model import ADMIN, MEMBER, REFUSE, RENEW, REPLACE, Call, Organization, start
 from tests.faults.recording import (

@@ -13,8 +13,9 @@ from typing import Any
 
 from server.domain.account import Scope
 from server.domain.secrets import SecretKeys
-from server.main import build_edge, build_service
+from server.main import build_service
 from server.store.sqlite import SqliteStore
+from server.wires import build_edge
 from tests.conftest import KEY, GivenClock, World
 from tests.faces.conftest import Stage
 from tests.faces.wire import Answer, Wire

@@ -18,9 +18,10 @@ from server.domain.secrets import SecretKeys
 from server.faces.own_pages import SESSION_COOKIE
 from server.faces.rest import RestFace
 from server.faces.spelling import clerk_id, logto_id
-from server.main import build_edge, build_service
+from server.main import build_service
 from server.ports import InvitationFilter
 from server.store.sqlite import SqliteStore
+from server.wires import build_edge
 from tests.conftest import KEY, GivenClock, World
 from tests.faces.wire import CONNECT_JSON, PROTOCOLS, Answer, Wire
 from tests.rights.acts import ROUTES, RPCS, Scene

@@ -20,7 +20,7 @@ from werkzeug.test import Client
 from gen.google.rpc.error_details_pb import ErrorInfo
 from server.domain.errors import CATALOG
 from server.faces.spelling import clerk_id, from_clerk_id, from_logto_id, logto_id
-from server.main import build_edge
+from server.wires import build_edge
 from tests.conftest import World
 from tests.stories.people import some_id
 

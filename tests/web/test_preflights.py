@@ -14,7 +14,7 @@ import httpx
 import pytest
 from google.protobuf.descriptor_pb2 import MethodOptions
 
-from server.main import REFLECTED
+from server.wires import REFLECTED
 from tests.running import RunningServer, running_server, wait_until
 from tests.web.household import (
     ACCOUNTS,
