@@ -44,6 +44,8 @@ _TOKEN_COLUMNS = (  # columns
     "t.id, t.account_id, t.user_id, t.organization_id, t.description, t.read_only,"
     " t.created_at, t.expires_at, t.last_used_at, t.revoked_at"
 )
+_ROLES = {role.value: role for role in Role}
+_STATUSES = {status.value: status for status in MemberStatus}
 _TOKEN_WIDTH = 10
 _MEMBER_WIDTH = 13
 _LINK = "l.id, l.organization_id, l.key_id, l.lookup_hash, l.created_by, l.created_at"
@@ -90,14 +92,14 @@ def _member(row: Row) -> Member:
         row[0],
         row[1],
         row[2],
-        Role(row[3]),
-        MemberStatus(row[4]),
+        _ROLES[row[3]],
+        _STATUSES[row[4]],
         from_micros(row[5]),
         row[6],
         row[7],
         row[8],
         row[9],
-        tuple(named_roles.split()),
+        tuple(named_roles.split()) if named_roles else (),
         from_json(public),
         from_json(private),
     )
