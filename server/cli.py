@@ -19,7 +19,6 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from server.cli_data import COMMANDS as DATA_COMMANDS
 from server.domain.account import AccessToken, Account, BackendKey, Scope
 from server.domain.address import address_key, is_address
 from server.domain.errors import ServiceError
@@ -262,7 +261,27 @@ def _with_service(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+DATA_COMMANDS = ("backup", "copy", "migrate", "restore")
+"""The commands of `cli_data.py`."""
+
+
+class _Commands(click.Group):
+    """Loads the commands on data, and with them the drivers of all databases, when one of them is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name all."""
+        return sorted([*super().list_commands(ctx), *DATA_COMMANDS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Give the one of this name."""
+        if cmd_name not in DATA_COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        from server import cli_data
+
+        return cli_data.COMMANDS[cmd_name]
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="organization-service")
 def main() -> None:
     """Organizations, their members, and the ways people come in.
@@ -270,10 +289,6 @@ def main() -> None:
     Start with `serve`, make a token with `token create`, and call the service with it. Every option is also an
     environment variable of its name: --database-url is DATABASE_URL.
     """
-
-
-for _command in DATA_COMMANDS:
-    main.add_command(_command)
 
 
 @main.command("serve")

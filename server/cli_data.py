@@ -197,4 +197,4 @@ def _say_contents(path: Path, rows: dict[str, int]) -> None:
     click.echo(f"{path} is complete and checked: {kept}", err=True)
 
 
-COMMANDS = (migrate_command, copy_command, backup_command, restore_command)
+COMMANDS = {str(command.name): command for command in (migrate_command, copy_command, backup_command, restore_command)}

@@ -20,6 +20,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from server.cli import DATA_COMMANDS
+from server.cli_data import COMMANDS
 from server.tour import tour
 from tests.certificates import self_signed
 from tests.running import PROGRAM, ROOT, RunningServer, clean_environ, run_program, running_server
@@ -45,8 +47,9 @@ def _refused(done: subprocess.CompletedProcess[str]) -> str:
 def test_help_names_every_command_and_what_to_do_first() -> None:
     done = run_program("--help")
     assert done.returncode == 0
-    for word in ("serve", "token", "show", "role", "outbox", "DATABASE_URL"):
+    for word in ("serve", "token", "show", "role", "outbox", "DATABASE_URL", *COMMANDS):
         assert word in done.stdout
+    assert sorted(COMMANDS) == list(DATA_COMMANDS)
 
 
 def test_a_token_is_printed_alone_on_standard_output(url: str) -> None:
