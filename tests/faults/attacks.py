@@ -158,11 +158,20 @@ def idle_connections(attack: Attack) -> None:
         return connection
 
     with ExitStack() as stack, ThreadPoolExecutor(50) as opening_them:
-        for connection in opening_them.map(connected, range(min(10_000, hard - 2_000))):
-            stack.enter_context(connection)
+        opened = []
+        if hard < 12_000:
+            sys.exit("10,000 connections need as many open files: ulimit -Hn 12000")
+        for connection in opening_them.map(connected, range(10_000)):
+            opened.append(stack.enter_context(connection))
             attack.done["connections"] += 1
         attack.stands()
         attack.over.wait()
+        standing = select.poll()
+        for connection in opened:
+            standing.register(connection, select.POLLRDHUP)
+        closed = len(standing.poll(0))
+        if closed:
+            sys.exit(f"{closed} of the connections were closed")
 
 
 def hanging_up(attack: Attack) -> None:

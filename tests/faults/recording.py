@@ -175,8 +175,14 @@ class GrpcWire:
     """gRPC over HTTP/2."""
 
     def __init__(self, address: str) -> None:
-        self._channel = grpc.insecure_channel(address, options=[("grpc.max_reconnect_backoff_ms", 300)])
+        self._address = address
+        self._channel = self._connected()
         self._json = JsonWire(address)
+
+    def _connected(self) -> grpc.Channel:
+        # One of its own, not one that channels to the same address share.
+        options = [("grpc.max_reconnect_backoff_ms", 300), ("grpc.use_local_subchannel_pool", 1)]
+        return grpc.insecure_channel(self._address, options=options)
 
     def send(self, request: Request, key: str, *, timeout_ms: int | None, hang_up: bool) -> Reply:
         if request.service == LOGTO:
@@ -191,7 +197,11 @@ class GrpcWire:
         metadata = [("authorization", f"Bearer {request.bearer}")] if request.bearer else []
         metadata += [("idempotency-key", key)] if key else []
         seconds = ANSWER_SECONDS if timeout_ms is None else timeout_ms / 1000
-        under_way = call.future(asked.from_json(json.dumps(request.message)), timeout=seconds, metadata=metadata)
+        try:
+            under_way = call.future(asked.from_json(json.dumps(request.message)), timeout=seconds, metadata=metadata)
+        except ValueError:
+            # Cut before it was sent.
+            return DOUBT
         if hang_up:
             time.sleep(0.002)
             under_way.cancel()
@@ -205,6 +215,8 @@ class GrpcWire:
 
     def cut(self) -> None:
         self._json.cut()
+        cut, self._channel = self._channel, self._connected()
+        cut.close()
 
     def close(self) -> None:
         self._json.close()

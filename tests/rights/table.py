@@ -16,7 +16,7 @@ from server.domain.errors import Reason
 
 CALLERS: Mapping[str, str] = {
     "nobody": "no credentials",
-    "wrong": "a token that is unknown, expired or revoked",
+    "wrong": "a token that opens nothing",
     "stranger": "a token of an account that isn't a member of the organization",
     "member": "a token of a member's account",
     "admin": "a token of an admin's account, or an admin's session in a browser",
