@@ -161,13 +161,14 @@ MUTANTS: dict[str, Callable[[], None]] = {
 
 
 def _serve(environ: dict[str, str]) -> None:
+    # Before anything else: the disk of `disk.c` looks at it when it is first used.
+    os.environ.update(environ)
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Quiet(WSGIRequestHandler):
         def log(self, *_: Any) -> None:
             pass
 
-    os.environ.update(environ)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if environ.get("MUTANT"):
         MUTANTS[environ["MUTANT"]]()
@@ -185,7 +186,7 @@ def _say(what: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    import server.main  # noqa: F401 # what takes long
+    import server.wires  # noqa: F401 # what takes long
 
     # Whoever is killed leaves no zombie.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

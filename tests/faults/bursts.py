@@ -143,14 +143,16 @@ def invited_twice(stage: Stage) -> None:
 
 
 def expiring_while_accepting(stage: Stage) -> None:
-    """An invitation ends while somebody accepts it, and somebody else finds that it has; another ended before."""
+    """Two invitations end while they are accepted, and somebody finds that they have; another ended before."""
     # The token of an invitation by Logto's face goes by mail alone; the addressee needs none.
-    late = stage.made("invite", "", DAN, MEMBER, REFUSE, lasts_seconds=0.4)
-    invited = stage.made("invite", "", BOB, MEMBER, REFUSE, lasts_seconds=0.5)
-    left = invited.expires_at - time.time()
+    late = stage.made("invite", "", DAN, MEMBER, REFUSE, lasts_seconds=0.9)
+    first, last = (stage.made("invite", "", who, MEMBER, REFUSE, lasts_seconds=1) for who in (BOB, CEM))
+    left = last.expires_at - time.time()
+    revoked = [Wish("revoke", ADA, one.made[:1]) for one in (first, last)]
     stage.at_once(
-        [max(0.0, left - 0.15), Wish("accept_own", BOB, invited.made[:1])],
-        [max(0.0, left + 0.003), Wish("revoke", ADA, invited.made[:1]), Wish("members", ADA)],
+        [max(0.0, left - 0.2), Wish("accept_own", BOB, first.made[:1])],
+        [max(0.0, left - 0.2), Wish("accept_own", CEM, last.made[:1])],
+        [max(0.0, left + 0.003), *revoked, Wish("members", ADA)],
         [max(0.0, left + 0.003), Wish("accept_own", DAN, late.made[:1])],
     )
 

@@ -267,7 +267,7 @@ def expiry_checked_before() -> None:
     def accepted(self: Invitations, call: Call, *, token: str = "", invitation_id: str = "") -> Any:
         early, now = copy(self), self._clock()
         _patched(early, "_clock", lambda: now)
-        time.sleep(0.3)
+        time.sleep(0.8)
         return accept(early, call, token=token, invitation_id=invitation_id)
 
     _patched(Invitations, "accept", accepted)
