@@ -390,8 +390,7 @@ class _Writing:
                 self._writer.keep()
                 return
             self._writer.undo()
-            if isinstance(error, sqlite3.Error):
-                raise error
+        _raise_known(error)
 
 
 class _ForeignChanges:

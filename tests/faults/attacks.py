@@ -149,6 +149,8 @@ def slow_headers(attack: Attack) -> None:
 def idle_connections(attack: Attack) -> None:
     """Open 10,000 connections, half of them of HTTP/2, and do nothing with them."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 12_000:
+        sys.exit("10,000 connections need as many open files: ulimit -Hn 12000")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     def connected(number: int) -> socket.socket:
@@ -159,8 +161,6 @@ def idle_connections(attack: Attack) -> None:
 
     with ExitStack() as stack, ThreadPoolExecutor(50) as opening_them:
         opened = []
-        if hard < 12_000:
-            sys.exit("10,000 connections need as many open files: ulimit -Hn 12000")
         for connection in opening_them.map(connected, range(10_000)):
             opened.append(stack.enter_context(connection))
             attack.done["connections"] += 1
