@@ -27,7 +27,7 @@ CALLERS = 32
 LIMITS = {
     (SUMMARY.name, "JSON"): 6.0,
     (CREATE.name, "JSON"): 6.0,
-    (JOIN.name, "JSON"): 6.0,
+    (JOIN.name, "JSON"): 5.0,
     (SUMMARY.name, "gRPC"): 5.0,
 }
 
