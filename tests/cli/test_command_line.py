@@ -64,6 +64,7 @@ def test_every_option_is_an_environment_variable_too(url: str) -> None:
     assert json.loads(run_program("show", "account", "ada@example.com", "--json", "--database-url", url).stdout)
 
 
+@pytest.mark.slow
 def test_tokens_are_listed_without_their_secrets_and_revoked_by_id_or_by_the_token_itself(url: str) -> None:
     first, second = (
         run_program("token", "create", "--email", "ada@example.com", "--expires", "90d", "--database-url", url)
@@ -122,6 +123,7 @@ def test_an_account_an_organization_and_their_ids_are_shown(server: RunningServe
     assert organization["members"][0]["user_id"] == user_id  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_a_backend_key_is_listed_and_revoked(url: str) -> None:
     made = run_program(
         "token", "create", "--backend", "--name", "crm", "--scope", "invitations:write", "--database-url", url
@@ -141,6 +143,7 @@ def test_named_roles_are_made_and_listed(url: str) -> None:
     assert "already" in _refused(run_program("role", "create", "editor", "--database-url", url))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -192,6 +195,7 @@ def test_a_certificate_without_its_key_is_refused(tmp_path: Path, url: str) -> N
     assert "go together" in _refused(done)
 
 
+@pytest.mark.slow
 def test_tls_is_spoken_over_http_1_and_2_on_the_same_port(tmp_path: Path) -> None:
     pem = str(self_signed(tmp_path / "server.pem"))
     trusting = ssl.create_default_context(cafile=pem)
@@ -247,6 +251,7 @@ def own_server(tmp_path: Path) -> Iterator[RunningServer]:
         yield server
 
 
+@pytest.mark.slow
 def test_a_stopped_server_finishes_what_it_has_begun(own_server: RunningServer) -> None:
     token = own_server.token("ada@example.com")
     outcomes: list[int | str] = []
@@ -286,6 +291,7 @@ def test_a_stopped_server_finishes_what_it_has_begun(own_server: RunningServer) 
     assert made == outcomes.count(200) > 0
 
 
+@pytest.mark.slow
 def test_run_twice_nothing_is_lost_and_it_says_so(tmp_path: Path) -> None:
     port = _free_port()
 

@@ -64,6 +64,7 @@ def test_our_own_proxies_are_believed_and_nobody_before_them(tmp_path: Path) -> 
         assert statuses(server, "x-forwarded-for: 2001:db8::2") == [429] * 4, "of the same network"
 
 
+@pytest.mark.slow
 def test_every_address_of_a_family_that_is_listened_on_counts(tmp_path: Path) -> None:
     with running_server(tmp_path, "--limits", LIMITED, "--host", "::1") as server:
         url = server.url.replace("://::1:", "://[::1]:")

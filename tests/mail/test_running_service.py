@@ -193,6 +193,7 @@ def test_the_operator_lists_failed_mails_and_tries_them_again(us: Neighbour, smt
     assert us.outbox("retry") == "0 mails queued again\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "named"),
     [

@@ -266,6 +266,7 @@ def test_the_log_shows_codes_only_on_a_machine_of_ones_own(public_url: str, othe
     assert not replace(settings, development="").offers_codes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "says"),
     [

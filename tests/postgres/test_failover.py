@@ -261,6 +261,7 @@ def pair() -> Iterator[Pair]:
         yield pair
 
 
+@pytest.mark.slow
 def test_a_commit_that_no_standby_confirms_is_not_acknowledged(pair: Pair) -> None:
     with Clients([pair.server]) as clients, service_beside(pair.url) as service:
         (ada,) = people(service, clients, 1)

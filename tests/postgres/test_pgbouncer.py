@@ -125,6 +125,7 @@ def scene(postgres: Cluster) -> Iterator[Scene]:
         yield Scene(bouncer, postgres, pair)
 
 
+@pytest.mark.slow
 def test_64_callers_by_few_connections_find_one_live_link_and_an_admin(scene: Scene) -> None:
     assert race_join_and_regenerate(scene.pair.door, admins=8, joiners=56, rounds=2, seed=5) == []
     assert race_last_admins(scene.pair.door, rounds=4, seed=5) == []

@@ -129,6 +129,7 @@ def test_a_database_that_cannot_be_used_is_told_of_in_a_sentence_without_the_pas
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_the_command_line_says_it_and_ends_with_2() -> None:
     url = "postgresql://u:secret@127.0.0.1:1/none"
     done = run_program("token", "list", "--backend", "--database-url", url, environ={"SECRET_KEY": "x" * 32})

@@ -79,6 +79,7 @@ def pair(postgres: Cluster) -> Iterator[Pair]:
         yield pair
 
 
+@pytest.mark.slow
 def test_64_callers_of_two_servers_who_join_and_regenerate_find_one_live_link(pair: Pair) -> None:
     assert race_join_and_regenerate(pair.door, admins=ADMINS, joiners=JOINERS, rounds=ROUNDS, seed=1) == []
 

@@ -16,6 +16,7 @@ from tests.running import ROOT, running_server
 from tests.web.browser import built
 
 
+@pytest.mark.slow
 def test_the_wheel_carries_the_pages_and_not_their_source(tmp_path: Path) -> None:
     built()
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", str(tmp_path)]
