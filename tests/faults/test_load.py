@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import signal
+import socket
 import sqlite3
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from http import HTTPStatus
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
 import grpc
 import httpx
 import pytest
+from hpack import Decoder
+from hyperframe.frame import DataFrame, Frame, HeadersFrame
 
 from server.envoy import MOST_BODY_BYTES, MOST_REQUESTS
 from server.faces.connect import READ_MAX_BYTES
 from server.serve import DRAIN_SECONDS, WRITING_THREADS
-from tests.faults.attacks import ATTACKS, BODY, GET_ACCOUNT, GET_SUMMARY, connect, enveloped, post
+from tests.faults.attacks import (
+    ATTACKS,
+    BODY,
+    GET_ACCOUNT,
+    GET_SUMMARY,
+    connect,
+    enveloped,
+    header_block,
+    opening,
+    post,
+    serialized,
+)
 from tests.faults.load import CREATE_ORGANIZATION, MIB, GoodClients, attacked, attacking, resident_mib
 from tests.running import RunningServer, running_server, wait_until
 
@@ -183,25 +200,108 @@ def test_a_compressed_bomb_is_not_unpacked(server: RunningServer, figure: Figure
 
 # Time.
 
+LATE = ["json", "grpc-web", "grpc"]
+CREATED_LATE = {"json": b'{"name": "Made too late"}', "proto": b"\n\x0dMade too late"}
 
+
+def deadlined(protocol: str, milliseconds: int, token: str) -> tuple[bytes, bytes]:
+    """Give the head of a request that would make an organization within so long, and its body."""
+    if protocol == "grpc":
+        timeout = {"grpc_timeout": f"{milliseconds}m"}
+        block = header_block(CREATE_ORGANIZATION, "application/grpc", token, **timeout)
+        body = DataFrame(1, enveloped(CREATED_LATE["proto"]), flags=["END_STREAM"])
+        return opening() + serialized(HeadersFrame(1, block, flags=["END_HEADERS"])), serialized(body)
+    as_json = protocol == "json"
+    body_sent = CREATED_LATE["json"] if as_json else enveloped(CREATED_LATE["proto"])
+    lines = (
+        f"POST {CREATE_ORGANIZATION} HTTP/1.1",
+        "host: x",
+        f"authorization: Bearer {token}",
+        f"connect-timeout-ms: {milliseconds}" if as_json else f"grpc-timeout: {milliseconds}m",
+        f"content-type: application/{'json' if as_json else 'grpc-web+proto'}",
+        f"content-length: {len(body_sent)}",
+    )
+    return "\r\n".join([*lines, "", ""]).encode(), body_sent
+
+
+def ended_late(protocol: str, connection: socket.socket) -> bool:
+    """Read an answer, and tell whether it is that the deadline has passed."""
+    if protocol == "grpc":
+        return grpc_status(connection) == "4"
+    answer = HTTPResponse(connection)
+    answer.begin()
+    body = answer.read()
+    if protocol == "json":
+        return answer.status == HTTPStatus.GATEWAY_TIMEOUT and json.loads(body)["code"] == "deadline_exceeded"
+    return answer.status == HTTPStatus.OK and (answer.headers["grpc-status"] == "4" or b"grpc-status: 4" in body)
+
+
+def grpc_status(connection: socket.socket) -> str:
+    """Read frames of HTTP/2 until an answer's trailers."""
+    stream, decoder = connection.makefile("rb"), Decoder()
+    while True:
+        frame, length = Frame.parse_frame_header(memoryview(stream.read(9)))
+        frame.parse_body(memoryview(stream.read(length)))
+        if isinstance(frame, HeadersFrame):
+            fields = {str(name): str(value) for name, value in decoder.decode(frame.data)}
+            if "grpc-status" in fields:
+                return fields["grpc-status"]
+
+
+def assert_nothing_was_made(server: RunningServer, token: str) -> None:
+    account = httpx.post(server.url + GET_ACCOUNT, json={}, headers={"authorization": f"Bearer {token}"}).json()
+    assert account["account"]["memberships"] == []
+
+
+@pytest.mark.parametrize("protocol", LATE)
 @pytest.mark.parametrize("milliseconds", [1, 50, 500])
-def test_a_deadline_that_passed_while_waiting_begins_nothing(
-    server: RunningServer, clients: GoodClients, milliseconds: int
+def test_a_deadline_that_passed_while_a_body_came_begins_nothing(
+    server: RunningServer, clients: GoodClients, protocol: str, milliseconds: int
 ) -> None:
-    """Send the end of the body when the deadline has passed already: nothing may be made."""
-    body = b'{"name": "Made too late"}'
-    head = (
-        f"POST {CREATE_ORGANIZATION} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {clients.token}\r\n"
-        f"connect-timeout-ms: {milliseconds}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    ).encode()
+    head, body = deadlined(protocol, milliseconds, clients.token)
     with connect(server.address) as connection:
+        # Of HTTP/2 a part of a frame, which is no part of a body before the rest of it is there.
         connection.sendall(head + body[:1])
         time.sleep(milliseconds / 1000 + 0.05)
         connection.sendall(body[1:])
-        answer = connection.makefile("rb")
-        assert b" 504 " in answer.readline()
-    account = httpx.post(server.url + GET_ACCOUNT, json={}, headers={"authorization": f"Bearer {clients.token}"}).json()
-    assert account["account"]["memberships"] == []
+        assert ended_late(protocol, connection)
+    assert_nothing_was_made(server, clients.token)
+
+
+@pytest.mark.parametrize("protocol", LATE)
+def test_a_deadline_far_away_is_met(server: RunningServer, protocol: str) -> None:
+    """What the other tests send would make an organization if there were time."""
+    token = server.token(f"early-{protocol}@example.com")
+    head, body = deadlined(protocol, 60_000, token)
+    with connect(server.address) as connection:
+        connection.sendall(head + body)
+        assert not ended_late(protocol, connection)
+    account = httpx.post(server.url + GET_ACCOUNT, json={}, headers={"authorization": f"Bearer {token}"}).json()
+    assert len(account["account"]["memberships"]) == 1
+
+
+def test_a_deadline_that_passed_while_waiting_for_a_thread_begins_nothing(tmp_path: Path) -> None:
+    with running_server(tmp_path, "--limits", "off", "--log-level", "error") as server, ExitStack() as stack:
+        token, busy = server.token("late@example.com"), server.token("busy@example.com")
+        channel = stack.enter_context(grpc.insecure_channel(server.address))
+        create = channel.unary_unary(CREATE_ORGANIZATION)
+        lock = stack.enter_context(closing(sqlite3.connect(tmp_path / "organizations.db", isolation_level=None)))
+        lock.execute("BEGIN IMMEDIATE")
+        metadata = (("authorization", f"Bearer {busy}"),)
+        keeping = [create.future(b"\n\x04Made", timeout=60, metadata=metadata) for _ in range(WRITING_THREADS)]
+        time.sleep(0.5)
+        late = []
+        for protocol in LATE:
+            for milliseconds in (1, 50, 500):
+                connection = stack.enter_context(connect(server.address))
+                connection.sendall(b"".join(deadlined(protocol, milliseconds, token)))
+                late.append((protocol, connection))
+        time.sleep(0.6)
+        lock.execute("COMMIT")
+        assert [ended_late(protocol, connection) for protocol, connection in late] == [True] * len(late)
+        for call in keeping:
+            call.result()
+        assert_nothing_was_made(server, token)
 
 
 # Connections.
