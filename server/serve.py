@@ -86,7 +86,8 @@ _CORS_RESPONSE_HEADERS = ", ".join(
 
 
 _ROUTES: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("/grpc.reflection.", without("buffer")),  # its requests are streams
+    # Its requests are streams, that a client may leave open as long as it likes.
+    ("/grpc.reflection.", without("buffer", "adaptive_concurrency")),
     # Who asks whether we live must hear so when there is much to do, or would start us anew.
     ("/healthz", without("adaptive_concurrency")),
     ("/grpc.health.", without("adaptive_concurrency")),

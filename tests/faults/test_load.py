@@ -23,7 +23,7 @@ import pytest
 from hpack import Decoder
 from hyperframe.frame import DataFrame, Frame, HeadersFrame
 
-from server.envoy import MOST_BODY_BYTES, MOST_REQUESTS
+from server.envoy import MOST_BODY_BYTES, MOST_REQUESTS, MOST_STREAMS
 from server.faces.connect import READ_MAX_BYTES
 from server.serve import DRAIN_SECONDS, WRITING_THREADS
 from tests.faults.attacks import (
@@ -329,7 +329,31 @@ def test_more_connections_than_there_are_files_for_hurt_nobody_who_is_connected(
         wait_until(answered, 20)
 
 
+REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+
+
+@pytest.mark.faults
+def test_streams_that_are_kept_open_are_no_requests_under_way(server: RunningServer, clients: GoodClients) -> None:
+    block = header_block(REFLECTION, "application/grpc")
+    streams = serialized(*[HeadersFrame(n, block, flags=["END_HEADERS"]) for n in range(1, 2 * MOST_STREAMS, 2)])
+    with ExitStack() as stack:
+        for _ in range(MOST_REQUESTS // MOST_STREAMS + 1):
+            stack.enter_context(connect(server.address)).sendall(opening() + streams)
+        clients.run(1).assert_good()
+
+
 # More than can be done.
+
+FACES = ("/clerk/v1/organizations", "/koyeb/v1/organizations", "/logto/api/organizations")
+
+
+def assert_told_to_come_again(server: RunningServer, token: str, path: str) -> None:
+    """Ask for an organization by JSON while too much is under way."""
+    answer = httpx.post(server.url + path, json={"name": "Made"}, headers={"authorization": f"Bearer {token}"})
+    assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE, answer.text
+    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.json()["code"] == "unavailable"
+    assert "google.rpc.RetryInfo" in [detail["type"] for detail in answer.json()["details"]]
 
 
 @pytest.mark.faults
@@ -364,6 +388,8 @@ def test_more_requests_than_can_be_under_way_are_refused_at_once_with_a_time_to_
         assert sent > MOST_REQUESTS + WRITING_THREADS
         wait_until(lambda: len(outcomes) >= sent - MOST_REQUESTS, 30)
         early = list(outcomes)
+        for path in (CREATE_ORGANIZATION, *FACES):
+            assert_told_to_come_again(server, token, path)
         # Nothing of what waits can be done, yet who asks whether the server lives hears so as soon as a thread is free.
         lock.execute("COMMIT")
         lock.close()
