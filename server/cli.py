@@ -119,20 +119,6 @@ def _mail_options(command: Command) -> Command:
     defaults = Settings()
     for option in (
         click.option(
-            "--mail-window-seconds",
-            envvar="MAIL_WINDOW_SECONDS",
-            default=defaults.mail_window_seconds,
-            show_default=True,
-            help="The seconds in which an address is sent at most --mail-limit mails.",
-        ),
-        click.option(
-            "--mail-limit",
-            envvar="MAIL_LIMIT",
-            default=defaults.mail_limit,
-            show_default=True,
-            help="How many mails one address is sent at most in --mail-window-seconds.",
-        ),
-        click.option(
             "--mail-templates",
             envvar="MAIL_TEMPLATES",
             default="",

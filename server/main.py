@@ -28,6 +28,7 @@ from server.service.idempotency import Idempotency
 from server.service.invitations import InvitationPolicy, Invitations
 from server.service.invite_links import InviteLinks
 from server.service.organizations import Organizations
+from server.service.outbox import KEPT as MAILS_KEPT
 from server.service.outbox import Links, Outbox
 from server.service.roles import Roles
 from server.service.sessions import Sessions
@@ -78,17 +79,20 @@ def token_verifier(settings: Settings, clock: Clock = utc_now) -> JwtVerifier | 
 
 
 def invitation_policy(settings: Settings) -> InvitationPolicy:
-    """Give what the operator allows for invitations."""
-    limit, window_seconds = settings.mail_limits
-    window = timedelta(seconds=window_seconds)
+    """Give what the operator allows for invitations; `SettingsError` when it can't be held."""
     rates = settings.rates
+    recipient = rates["recipient"]
+    if recipient and recipient.seconds > MAILS_KEPT.total_seconds():
+        raise SettingsError(
+            f"LIMITS has recipient={recipient.count}/{recipient.seconds:g}s, and mails are counted for"
+            f" {MAILS_KEPT.days * 24}h at most"
+        )
     return InvitationPolicy(
-        limit,
-        window,
         settings.allowed_redirects,
         settings.most_members,
         inviter_rate=rates["inviter"],
         organization_rate=rates["invitations"],
+        recipient_rate=recipient,
     )
 
 

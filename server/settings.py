@@ -18,9 +18,9 @@ KEY_BYTES = 32
 
 DEFAULT_LIMITS = (
     "address=60000/1m caller=12000/1m backend=60000/1m organization=60000/1m guesses=60/1m"
-    " codes=600/1h inviter=2000/1h invitations=5000/1h"
+    " codes=600/1h inviter=2000/1h invitations=5000/1h recipient=10/600s"
 )
-"""What LIMITS is where it says nothing else; `service/limits.py` says what each is."""
+"""What LIMITS is where it says nothing else; `service/limits.py` and `InvitationPolicy` say what each is."""
 
 _RATE = re.compile(r"(\d{1,9})/(\d{0,6})([smh])", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -60,8 +60,6 @@ class Settings:
     smtp_url: str = ""
     mail_from: str = "Organization Service <no-reply@localhost>"
     mail_templates: str = ""
-    mail_limit: str = "10"
-    mail_window_seconds: str = "600"
     limits: str = ""
     trusted_proxies: str = "0"
     log_format: str = "auto"
@@ -150,17 +148,6 @@ class Settings:
     def most_members(self) -> int | None:
         """How many active members an organization has at most; None for as many as there come."""
         return _whole_number(self.max_members, "MAX_MEMBERS", 10**9) if self.max_members else None
-
-    @property
-    def mail_limits(self) -> tuple[int, int]:
-        """How many mails one address may be sent, and in how many seconds."""
-        limits = (self.mail_limit, self.mail_window_seconds)
-        if not all(limit.isascii() and limit.isdigit() and 0 < int(limit) < 10**6 for limit in limits):
-            raise SettingsError(
-                f"MAIL_LIMIT {self.mail_limit!r} and MAIL_WINDOW_SECONDS {self.mail_window_seconds!r} must be whole"
-                " numbers from 1 to 999999"
-            )
-        return int(self.mail_limit), int(self.mail_window_seconds)
 
     @property
     def rates(self) -> dict[str, Rate | None]:

@@ -15,9 +15,10 @@ import pytest
 
 from server.domain.account import Account, Caller
 from server.domain.secrets import SecretKeys
-from server.main import Service, build_service
+from server.main import Service, build_service, invitation_policy
 from server.ports import Store
 from server.service.call import Call
+from server.settings import Settings
 from server.store.postgres import PostgresStore
 from server.store.sqlite import SqliteStore
 from tests.postgres.cluster import Cluster
@@ -147,7 +148,10 @@ def store(engine: str, tmp_path: Path, clock: GivenClock, request: pytest.Fixtur
 
 @pytest.fixture
 def world(store: Store, clock: GivenClock) -> World:
-    return World(build_service(store, SecretKeys([KEY]), clock=clock, ids=lambda: str(uuid.uuid4())), clock)
+    """The service as it is set up by default."""
+    policy = invitation_policy(Settings())
+    ids = lambda: str(uuid.uuid4())  # noqa: E731
+    return World(build_service(store, SecretKeys([KEY]), clock=clock, ids=ids, policy=policy), clock)
 
 
 @pytest.fixture(scope="session")

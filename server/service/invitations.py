@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -63,23 +63,32 @@ FORGOTTEN_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class InvitationPolicy:
-    """What the operator allows: mails to one address in a window, where redirects may lead, how many may be members.
+    """What the operator allows: where redirects may lead, how many may be members, how often what may be sent.
 
-    The rates are of invitations that one person or one organization makes or sends again; None is no limit.
+    The rates are of invitations that one person or one organization makes or sends again, and of mails to one
+    recipient; None is no limit. They are counted in the database.
     """
 
-    mail_limit: int = 10
-    mail_window: timedelta = timedelta(seconds=600)
     redirect_origins: tuple[str, ...] = ()
     most_members: int | None = None
     inviter_rate: Rate | None = None
     organization_rate: Rate | None = None
+    recipient_rate: Rate | None = None
 
-    def check_mails(self, email: str, sent: int, first: datetime | None, now: datetime) -> None:
-        """Refuse another mail (`MAIL_LIMIT`) to an address that was sent so many in the window, `first` the first."""
-        if sent >= self.mail_limit and first is not None:
-            window = self.mail_window
-            facts = {"email": email, "limit": str(self.mail_limit), "window_seconds": f"{window.total_seconds():g}"}
+    def check_mails(
+        self, email: str, now: datetime, sent_since: Callable[[str, datetime], tuple[int, datetime | None]]
+    ) -> None:
+        """Refuse another mail (`MAIL_LIMIT`) to an address that was sent all that fit into the time that ends now.
+
+        `sent_since` gives how many mails the key of an address was sent since a moment, and when the first of them.
+        """
+        rate = self.recipient_rate
+        if rate is None:
+            return
+        window = timedelta(seconds=rate.seconds)
+        sent, first = sent_since(address_key(email), now - window)
+        if sent >= rate.count and first is not None:
+            facts = {"email": email, "limit": str(rate.count), "window_seconds": f"{rate.seconds:g}"}
             wait = (first + window - now).total_seconds()
             raise ServiceError(MAIL_LIMIT, facts, retry_after_seconds=max(wait, 1.0))
 
@@ -458,7 +467,7 @@ class Invitations:
             quota.take()
             return self._renew(tx, pending, expires_at, send_email=new.send_email, link=new.link)
         if new.send_email:
-            self._check_mail_limit(tx, email, now)
+            self._policy.check_mails(email, now, tx.count_mails_since)
         quota.take()
         if pending is not None:
             outcome = InvitationStatus.REVOKED if live else InvitationStatus.EXPIRED
@@ -514,7 +523,7 @@ class Invitations:
         """Give an invitation a new token and time, and send it."""
         now = self._clock()
         if send_email:
-            self._check_mail_limit(tx, found.email, now)
+            self._policy.check_mails(found.email, now, tx.count_mails_since)
         generation, key_id = found.generation + 1, self._keys.current_id
         token = self._keys.invitation_token(found.id, generation, key_id)
         renewed = self._move(
@@ -550,10 +559,6 @@ class Invitations:
                 sent_at=None,
             )
         )
-
-    def _check_mail_limit(self, tx: Transaction, email: str, now: datetime) -> None:
-        sent, first = tx.count_mails_since(address_key(email), now - self._policy.mail_window)
-        self._policy.check_mails(email, sent, first, now)
 
     def _check_contents(self, call: Call, new: NewInvitation) -> None:
         require_metadata("public_metadata", new.public_metadata)

@@ -157,8 +157,7 @@ class SignIn:
         )
         with self.store.transaction() as tx:
             tx.lock_address(code.email_key)
-            sent, first = tx.count_sign_in_codes_since(code.email_key, now - self.policy.mail_window)
-            self.policy.check_mails(address, sent, first, now)
+            self.policy.check_mails(address, now, tx.count_sign_in_codes_since)
             tx.add_sign_in_code(code)
         self.options.wake()
         return code
@@ -200,8 +199,8 @@ class SignIn:
 
     def forget_old(self) -> None:
         """Remove codes that count for nothing any more; called now and then beside the requests."""
-        forgotten = FORGOTTEN_AT_ONCE
+        rate, forgotten = self.policy.recipient_rate, FORGOTTEN_AT_ONCE
+        kept = max(CODE_LIFE, timedelta(seconds=rate.seconds if rate else 0))
         while forgotten == FORGOTTEN_AT_ONCE:
             with self.store.transaction() as tx:
-                before = self.clock() - max(CODE_LIFE, self.policy.mail_window)
-                forgotten = tx.forget_sign_in_codes(before, FORGOTTEN_AT_ONCE)
+                forgotten = tx.forget_sign_in_codes(self.clock() - kept, FORGOTTEN_AT_ONCE)

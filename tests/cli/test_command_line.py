@@ -22,6 +22,7 @@ import pytest
 
 from server.cli import DATA_COMMANDS
 from server.cli_data import COMMANDS
+from server.settings import DEFAULT_LIMITS
 from server.tour import tour
 from tests.certificates import self_signed
 from tests.running import PROGRAM, ROOT, RunningServer, clean_environ, run_program, running_server
@@ -50,6 +51,11 @@ def test_help_names_every_command_and_what_to_do_first() -> None:
     for word in ("serve", "token", "show", "role", "outbox", "DATABASE_URL", *COMMANDS):
         assert word in done.stdout
     assert sorted(COMMANDS) == list(DATA_COMMANDS)
+
+
+def test_the_table_of_limits_in_docs_has_every_limit_with_its_default() -> None:
+    table = re.findall(r"^\| `(\w+)` \| .* \| (\d+/\w+) \|$", (ROOT / "docs/operating.md").read_text(), re.MULTILINE)
+    assert " ".join(f"{name}={rate}" for name, rate in table) == DEFAULT_LIMITS
 
 
 def test_a_token_is_printed_alone_on_standard_output(url: str) -> None:
@@ -155,7 +161,8 @@ def test_named_roles_are_made_and_listed(url: str) -> None:
         (["--oidc-issuer", ISSUER], "OIDC_AUDIENCE is missing"),
         (["--cors-origins", "https://app.example.com/path"], "is no origin"),
         (["--redirect-origins", "app.example.com"], "is no origin"),
-        (["--mail-limit", "none"], "MAIL_LIMIT"),
+        (["--limits", "recipient=none"], "LIMITS has 'recipient=none'"),
+        (["--limits", "recipient=10/721h"], "mails are counted for 720h at most"),
         (
             ["--development", "--public-url", "https://orgs.example.com"],
             "whoever reads the log could sign in as anybody",

@@ -6,10 +6,12 @@ import itertools
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
 from server.domain.errors import MAIL_LIMIT, ServiceError
+from server.domain.rates import Rate
 from server.domain.secrets import SecretKeys
 from server.main import build_service
 from server.service.invitations import InvitationPolicy, NewInvitation
@@ -24,7 +26,7 @@ def test_organizations_that_mail_one_address_at_once_exceed_the_limit_by_one_mai
 ) -> None:
     url = fresh_url("postgresql")
     stores = [PostgresStore(url, clock) for _ in range(AT_ONCE)]
-    policy = InvitationPolicy(mail_limit=LIMIT)
+    policy = InvitationPolicy(recipient_rate=Rate(LIMIT, 600))
     worlds = [World(build_service(store, SecretKeys([KEY]), clock=clock, policy=policy), clock) for store in stores]
     names = itertools.count()
     all_have_counted = threading.Barrier(AT_ONCE, timeout=30)
@@ -44,7 +46,7 @@ def test_organizations_that_mail_one_address_at_once_exceed_the_limit_by_one_mai
         with ThreadPoolExecutor(AT_ONCE) as threads:
             list(threads.map(lambda world: invite(world, together=True), worlds))
         with stores[0].snapshot() as tx:
-            assert tx.count_mails_since("carol@example.com", clock() - policy.mail_window)[0] == LIMIT + AT_ONCE - 1
+            assert tx.count_mails_since("carol@example.com", clock() - timedelta(seconds=600))[0] == LIMIT + AT_ONCE - 1
         for world in worlds:
             with pytest.raises(ServiceError) as refusal:
                 invite(world)

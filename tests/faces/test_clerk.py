@@ -24,10 +24,10 @@ from server.domain.secrets import SecretKeys
 from server.faces.connect import READ_MAX_BYTES
 from server.faces.exchange import Exchange, current_exchange
 from server.faces.spelling import clerk_id, from_clerk_id
-from server.main import build_service
+from server.main import build_service, invitation_policy
 from server.ports import Store
 from server.service.call import Call
-from server.service.invitations import InvitationPolicy
+from server.settings import Settings
 from server.store.sqlite import SqliteStore
 from server.wires import build_edge
 from tests.conftest import KEY, GivenClock, World
@@ -99,7 +99,7 @@ def clerk(store: Store, clock: GivenClock) -> Clerk:
 
 
 def _clerk(store: Store, clock: GivenClock) -> Clerk:
-    policy = InvitationPolicy(redirect_origins=(APP,))
+    policy = invitation_policy(Settings(redirect_origins=APP))
     service = build_service(store, SecretKeys([KEY]), clock=clock, policy=policy)
     key, _ = service.backend_keys.issue("clerk")
     return Clerk(World(service, clock), Client(build_edge(service, public_url=PUBLIC_URL)), key)

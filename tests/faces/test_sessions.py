@@ -163,7 +163,7 @@ def test_where_the_key_of_a_code_is_gone_nothing_signs_in(office: Office, code: 
 
 
 def test_an_address_is_sent_so_many_codes_and_invitations_are_counted_apart(office: Office) -> None:
-    page = office.again(sign_in=CODES, policy=InvitationPolicy(2, timedelta(minutes=10)))
+    page = office.again(sign_in=CODES, policy=InvitationPolicy(recipient_rate=Rate(2, 600)))
     for _ in range(2):
         assert page.call("SendSignInCode", {"email": "ada@example.com"}).status == 200
         office.clock.forward(timedelta(minutes=1))

@@ -101,7 +101,7 @@ def settings(data: bytes) -> None:
     readers: tuple[Callable[[], object], ...] = (
         lambda: Settings(database_url=text).sqlite_path,
         lambda: Settings(oidc_issuer=text, oidc_audience=text).issuers,
-        lambda: Settings(mail_limit=text).mail_limits,
+        lambda: Settings(session_days=text).session_life_days,
         lambda: Settings(public_url=text).public_base,
         lambda: Settings(redirect_origins=text).allowed_redirects,
         lambda: Settings(cors_origins=text).allowed_origins,

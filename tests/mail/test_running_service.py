@@ -201,7 +201,7 @@ def test_the_operator_lists_failed_mails_and_tries_them_again(us: Neighbour, smt
         (("--smtp-url", "smtp://localhost", "--mail-from", "nobody"), "MAIL_FROM"),
         (("--smtp-url", "smtp://localhost", "--port", "0"), "PUBLIC_URL"),
         (("--mail-templates", "/nowhere"), "MAIL_TEMPLATES"),
-        (("--mail-limit", "none"), "MAIL_LIMIT"),
+        (("--limits", "recipient=none"), "LIMITS"),
         (("--redirect-origins", "example.com"), "REDIRECT_ORIGINS"),
     ],
 )

@@ -21,6 +21,7 @@ from server.domain.errors import (
     TOKEN_READ_ONLY,
     ServiceError,
 )
+from server.domain.rates import Rate
 from server.domain.secrets import SecretKeys
 from server.domain.session import MAX_WRONG_GUESSES, SignInMethods
 from server.main import build_service
@@ -109,7 +110,7 @@ def test_nobody_joins_by_a_link_after_it_was_turned_off(world: World, round_numb
 @pytest.fixture
 def small(store: Store, clock: GivenClock) -> World:
     """Give a world in which an organization has so many members at most."""
-    policy = InvitationPolicy(mail_limit=1000, most_members=MOST)
+    policy = InvitationPolicy(most_members=MOST)
     return World(build_service(store, KEYS, clock=clock, policy=policy), clock)
 
 
@@ -179,7 +180,7 @@ def test_so_many_free_seats_admit_exactly_so_many(small: World) -> None:
 @pytest.fixture
 def desk(store: Store, clock: GivenClock) -> World:
     options = SignInOptions(SignInMethods(email_code=True))
-    policy = InvitationPolicy(mail_limit=3)
+    policy = InvitationPolicy(recipient_rate=Rate(3, 600))
     return World(build_service(store, KEYS, clock=clock, policy=policy, sign_in=options), clock)
 
 

@@ -261,7 +261,7 @@ def _simple_requests(
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server whose pages people sign in to by codes, and which lets pages of other origins call."""
-    options = ("--development", "--mail-limit", "100", "--cors-origins", ",".join(ALLOWED))
+    options = ("--development", "--limits", "recipient=100/600s", "--cors-origins", ",".join(ALLOWED))
     with running_server(tmp_path_factory.mktemp("office"), *options) as server:
         yield server
 

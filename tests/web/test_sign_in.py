@@ -17,7 +17,7 @@ MAIL_LIMIT = 4
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    settings = {"DEVELOPMENT": "1", "MAIL_LIMIT": str(MAIL_LIMIT)}
+    settings = {"DEVELOPMENT": "1", "LIMITS": f"recipient={MAIL_LIMIT}/600s"}
     with running_server(tmp_path_factory.mktemp("server"), environ=settings) as server:
         yield server
 
