@@ -11,7 +11,7 @@ PAGE = ROOT / "docs" / "who-may-what.md"
 
 sys.path.insert(0, str(ROOT))
 
-from tests.rights.table import CALLERS, ROWS, Row  # noqa: E402
+from tests.rights.table import CALLERS, ROWS, WRONG, Row  # noqa: E402
 
 HEAD = """\
 <!-- Written by tools/rights_page.py from tests/rights/table.txt. Don't edit: change the table, run it again. -->
@@ -20,10 +20,17 @@ HEAD = """\
 
 Every operation of every face, and what each kind of caller is answered: ✓ is what was asked for, anything else a reason
 from [errors.md](errors.md). The tests in `tests/rights` send each of these requests, over Connect, gRPC and gRPC-Web
-where there is an RPC; an operation that isn't in this table fails them.
+where there is an RPC, in one process and to real servers on SQLite and PostgreSQL; an operation that isn't in this
+table fails them.
 
-What a caller may not know of answers exactly as what doesn't exist. A role that changes and a member who leaves count
-from the next call on, a token that is revoked within a second.
+What a caller may not know of answers exactly as what doesn't exist; only an invitation's id tells whoever holds it that
+the invitation is for another address. A role that changes and a member who leaves count from the next call on at every
+server, a token that is revoked within a second.
+
+A JWT of a trusted issuer may what a token of the same person's account may. Tokens that open nothing are all answered
+with the same bytes:
+
+%s
 
 The callers, each calling about one organization:
 
@@ -32,7 +39,10 @@ The callers, each calling about one organization:
 
 def page() -> str:
     """Give the page."""
-    parts = [HEAD, *(f"- **{name}**: {meaning}\n" for name, meaning in CALLERS.items())]
+    parts = [
+        HEAD % "\n".join(f"- {kind}" for kind in WRONG),
+        *(f"- **{name}**: {meaning}\n" for name, meaning in CALLERS.items()),
+    ]
     for face, rows in groupby(ROWS, key=lambda row: row.face):
         parts += [
             f"\n## {face}\n\n| operation | {' | '.join(CALLERS)} | scopes a key needs |\n",

@@ -17,6 +17,7 @@ from server.domain.errors import Reason
 CALLERS: Mapping[str, str] = {
     "nobody": "no credentials",
     "wrong": "a token that opens nothing",
+    "newcomer": "a JWT of a trusted issuer, of somebody who has no account yet and gets one by it",
     "stranger": "a token of an account that isn't a member of the organization",
     "member": "a token of a member's account",
     "admin": "a token of an admin's account, or an admin's session in a browser",
@@ -27,7 +28,30 @@ CALLERS: Mapping[str, str] = {
     "key": "a backend key that reaches every organization, with all scopes",
     "key elsewhere": "a backend key that reaches another organization, with all scopes",
 }
-"""The columns, in order."""
+"""The columns, in order. What a token of an account may, a JWT of the same person may."""
+
+WRONG = (
+    "what is no token at all",
+    "a token that nobody has",
+    "a backend key that nobody has",
+    "an account's token that has expired",
+    "an account's token that was revoked",
+    "a user's token that has expired",
+    "a user's token that was revoked",
+    "a token of a user who left the organization",
+    "a token of a user of an organization that was deleted",
+    "a backend key that has expired",
+    "a backend key that was revoked",
+    "the secret of a session, which counts in its cookie alone",
+    "a JWT that has expired",
+    "a JWT that isn't valid yet",
+    "a JWT for another audience",
+    "a JWT of another issuer",
+    "a JWT signed by another",
+    "a JWT without a signature",
+    "a JWT of nobody",
+)
+"""Tokens that open nothing. All are answered alike, to the byte."""
 
 WORDS: Mapping[str, Reason | None] = {
     "yes": None,

@@ -2,110 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from server.domain.account import Scope
-from server.domain.errors import SAME_ORIGIN_REQUIRED, SCOPE_MISSING, SIGN_IN_UNAVAILABLE, Reason
+from server.domain.errors import (
+    INVITATION_WRONG_ACCOUNT,
+    SAME_ORIGIN_REQUIRED,
+    SCOPE_MISSING,
+    SIGN_IN_UNAVAILABLE,
+)
 from server.domain.secrets import SecretKeys
-from server.faces.own_pages import SESSION_COOKIE
 from server.faces.rest import RestFace
 from server.faces.spelling import clerk_id, logto_id
 from server.main import build_service
+from server.oidc import IssuerConfig, JwtVerifier
 from server.ports import InvitationFilter
 from server.store.sqlite import SqliteStore
 from server.wires import build_edge
-from tests.conftest import KEY, GivenClock, World
-from tests.faces.wire import CONNECT_JSON, PROTOCOLS, Answer, Wire
+from tests.conftest import KEY, GivenClock
+from tests.faces.wire import CONNECT_JSON, PROTOCOLS, Wire
+from tests.oidc_issuer import AUDIENCE, issuer
 from tests.rights.acts import ROUTES, RPCS, Scene
-from tests.rights.table import ADDRESSED, CALLERS, ROWS, SECRET_HELD, Row
+from tests.rights.court import Court, IssuersWorld, name_of
+from tests.rights.table import ADDRESSED, CALLERS, ROWS, SECRET_HELD, WRONG, Row
 from tests.running import ROOT
-from tests.stories.people import Party, party, secret_of_user, some_id
-
-
-@dataclass
-class Court:
-    """The whole service, and callers of every kind."""
-
-    world: World
-    wire: Wire
-    reasons: list[str]
-
-    def scene(self) -> Scene:
-        return Scene(self.world, party(self.world, "Ada", "Bob", "Cora"))
-
-    def key(self, *scopes: Scope, only: tuple[str, ...] = ()) -> str:
-        return self.world.service.backend_keys.issue("service", organization_ids=only, scopes=scopes)[0]
-
-    def token(self, caller: str, scene: Scene) -> str | None:
-        """Give what a kind of caller shows; None is nothing."""
-        it, world = scene.it, self.world
-
-        def account(name: str, *, read_only: bool = False) -> str:
-            issue = world.service.tokens.issue
-            return issue(world.account(name), description="", expires_at=None, read_only=read_only)[0]
-
-        makers: dict[str, Callable[[], str | None]] = {
-            "nobody": lambda: None,
-            "wrong": lambda: "orgsvc_nothing",
-            "stranger": lambda: account("Eve"),
-            "member": lambda: account("Bob"),
-            "admin": lambda: account("Ada"),
-            "reader": lambda: account("Ada", read_only=True),
-            "member token": lambda: secret_of_user(world, "Bob", it.users["Bob"]),
-            "admin token": lambda: secret_of_user(world, "Ada", it.users["Ada"]),
-            "elsewhere": lambda: secret_of_user(world, "Ada", party(world, "Ada", name="Elsewhere").users["Ada"]),
-            "key": lambda: self.key(),
-            "key elsewhere": lambda: self.key(only=(party(world, "Ada", name="Elsewhere").id,)),
-        }
-        return makers[caller]()
-
-    def session(self, name: str) -> dict[str, str]:
-        """Give what the browser of a person who has signed in sends from any page."""
-        secret = self.world.service.sessions.start(self.world.account(name)).secret
-        return {"cookie": f"{SESSION_COOKIE}={secret}"}
-
-    def request(self, row: Row, scene: Scene, protocol: str = CONNECT_JSON) -> Callable[..., Answer]:
-        """Make the request of an operation, which may then be sent with a token or other headers.
-
-        The protocol is that of an RPC; the plain HTTP faces have only their own.
-        """
-        if row.operation in RPCS:
-            message = RPCS[row.operation](scene)
-            return lambda token=None, **headers: self.call(row, message, token, protocol, headers=headers)
-        line, body = (make(scene) for make in ROUTES[row.operation])
-        method, _, target = line.partition(" ")
-        path, _, query = target.partition("?")
-        content = b"" if body is None else json.dumps(body).encode()
-
-        def send(token: str | None = None, **headers: str) -> Answer:
-            credentials = {} if token is None else {"authorization": f"Bearer {token}"}
-            # Clerk's errors have the request's id in their body.
-            sent = {"x-request-id": "one"} | credentials | headers
-            return self.wire.http(path, content, sent, http_method=method, query=query)
-
-        return send
-
-    def call(
-        self, row: Row, message: dict[str, Any], token: str | None, protocol: str = CONNECT_JSON, **options: Any
-    ) -> Answer:
-        return self.wire.call(protocol, row.operation.partition(" ")[0], message, token=token, **options)
-
-    def send(self, row: Row, scene: Scene, token: str | None) -> Answer:
-        return self.request(row, scene)(token)
-
-    def reason(self, answer: Answer) -> str:
-        """Give the reason that the service itself noted for the request just sent."""
-        refused = self.reasons[-1]
-        assert bool(refused) is (answer.status >= 300 or answer.code != "ok"), answer
-        return refused
+from tests.stories.people import Party, some_id
 
 
 @pytest.fixture(scope="module")
@@ -113,10 +39,6 @@ def court(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Court]:
     clock = GivenClock()
     store = SqliteStore(tmp_path_factory.mktemp("court") / "organizations.db", clock)
     store._writer_db.execute("PRAGMA synchronous = OFF")
-    world = World(build_service(store, SecretKeys([KEY]), clock=clock), clock)
-    for name in ("One", "Two"):
-        # Nobody is in exactly one organization, which would then be theirs without being named.
-        party(world, "Ada", "Bob", "Cora", "Eve", name=f"{name} of all")
     reasons: list[str] = []
 
     class Listener(logging.Handler):
@@ -127,14 +49,15 @@ def court(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Court]:
     level = access.level
     access.setLevel(logging.INFO)
     access.addHandler(listener)
-    yield Court(world, Wire(build_edge(world.service, sends_mail=True)), reasons)
+    with issuer(clock=lambda: clock().timestamp()) as accounts:
+        verifier = JwtVerifier((IssuerConfig(accounts.url, (AUDIENCE,)),), clock)
+        world = IssuersWorld(build_service(store, SecretKeys([KEY]), clock=clock, verifier=verifier), clock, accounts)
+        court = Court(world, Wire(build_edge(world.service, sends_mail=True)), lambda _answer: reasons[-1])
+        court.settle()
+        yield court
     access.removeHandler(listener)
     access.setLevel(level)
     store.close()
-
-
-def _name(reason: Reason | None) -> str:
-    return "" if reason is None else reason.name
 
 
 _BY_OPERATION = pytest.mark.parametrize("row", ROWS, ids=[row.operation for row in ROWS])
@@ -159,16 +82,38 @@ def test_every_operation_of_every_face_is_in_the_table_once(court: Court) -> Non
 def test_a_caller_is_answered_as_the_table_says(court: Court, row: Row, caller: str) -> None:
     scene = court.scene()
     answer = court.send(row, scene, court.token(caller, scene))
-    assert court.reason(answer) == _name(row.answers[caller])
+    assert court.reason(answer) == name_of(row.answers[caller])
 
 
-@pytest.mark.parametrize("protocol", [protocol for protocol in PROTOCOLS if protocol != CONNECT_JSON])
+@pytest.mark.parametrize("caller", ["stranger", "member", "admin"])
+@_BY_OPERATION
+def test_a_jwt_of_the_issuer_may_what_a_token_of_the_account_may(court: Court, row: Row, caller: str) -> None:
+    name = {"stranger": "Eve", "member": "Bob", "admin": "Ada"}[caller]
+    assert court.reason(court.send(row, court.scene(), court.world.jwt(name))) == name_of(row.answers[caller])
+
+
 @pytest.mark.parametrize("row", [row for row in ROWS if row.operation in RPCS], ids=lambda row: row.operation)
-def test_the_other_protocols_answer_alike(court: Court, row: Row, protocol: str) -> None:
-    for caller in ("nobody", "stranger", "member", "admin"):
-        scene = court.scene()
-        answer = court.call(row, RPCS[row.operation](scene), court.token(caller, scene), protocol)
-        assert court.reason(answer) == answer.reason == _name(row.answers[caller]), caller
+def test_the_other_protocols_answer_alike(court: Court, row: Row) -> None:
+    for protocol in court.protocols(row)[1:]:
+        for caller in CALLERS:
+            scene = court.scene()
+            answer = court.request(row, scene, protocol)(court.token(caller, scene))
+            assert court.reason(answer) == answer.reason == name_of(row.answers[caller]), (protocol, caller)
+
+
+def test_every_kind_of_token_that_opens_nothing_is_tried(court: Court) -> None:
+    assert tuple(court.opening_nothing) == WRONG
+
+
+@_BY_OPERATION
+def test_all_tokens_that_open_nothing_are_answered_with_the_same_bytes(court: Court, row: Row) -> None:
+    scene = court.scene()
+    for protocol in court.protocols(row):
+        send = court.request(row, scene, protocol)
+        expected = send("orgsvc_nothing")
+        assert court.reason(expected) == name_of(row.answers["wrong"])
+        for kind, token in court.opening_nothing.items():
+            assert send(token).same() == expected.same(), (protocol, kind)
 
 
 @_BY_OPERATION
@@ -177,7 +122,7 @@ def test_a_backend_key_needs_each_of_its_scopes(court: Court, row: Row) -> None:
         scene = court.scene()
         answer = court.send(row, scene, court.key(*(other for other in Scope if other is not scope)))
         expected = SCOPE_MISSING if scope in row.scopes else row.answers["key"]
-        assert court.reason(answer) == _name(expected), scope
+        assert court.reason(answer) == name_of(expected), scope
 
 
 @_BY_OPERATION
@@ -192,14 +137,23 @@ def test_a_session_may_what_the_account_may_in_pages_of_ours_and_nothing_else(
         # For pages alone; no way to sign in is set up here.
         assert ours in ("", SIGN_IN_UNAVAILABLE.name)
     else:
-        assert ours == _name(row.answers[caller if row.operation in RPCS else "nobody"])
+        assert ours == name_of(row.answers[caller if row.operation in RPCS else "nobody"])
     foreign = court.request(row, court.scene())(**cookie)
-    assert court.reason(foreign) == _name(row.answers["nobody"])
+    assert court.reason(foreign) == name_of(row.answers["nobody"])
+
+
+@_BY_OPERATION
+def test_a_session_that_has_ended_is_nobodys_also_in_pages_of_ours(court: Court, row: Row) -> None:
+    nobody = court.request(row, court.scene())(**{"x-session": "cookie"})
+    expected = court.reason(nobody)
+    for kind, cookie in court.ended_sessions("Ada").items():
+        answer = court.request(row, court.scene())(**cookie, **{"x-session": "cookie"})
+        assert court.reason(answer) == expected, kind
 
 
 @_BY_OPERATION
 def test_who_may_not_know_of_an_organization_is_told_nothing_of_it(court: Court, row: Row) -> None:
-    for caller in ("nobody", "wrong", "stranger", "elsewhere", "key elsewhere"):
+    for caller in ("nobody", "wrong", "newcomer", "stranger", "elsewhere", "key elsewhere"):
         scene = court.scene()
         told = court.send(row, scene, court.token(caller, scene)).body.decode()
         spellings = (scene.it.id, clerk_id("org", scene.it.id), logto_id(scene.it.id))
@@ -236,9 +190,12 @@ _IN_EVERY_PROTOCOL = pytest.mark.parametrize(
 
 @_IN_EVERY_PROTOCOL
 def test_what_is_foreign_dead_or_never_was_answers_with_the_same_bytes(court: Court, row: Row, protocol: str) -> None:
-    for caller in ("nobody", "stranger", "elsewhere", "key elsewhere"):
+    for caller in ("nobody", "newcomer", "stranger", "elsewhere", "key elsewhere"):
         refused = row.answers[caller] is not None
         if (caller == "stranger" and row.operation in ADDRESSED) or not (refused or _holds_secret(row)):
+            continue
+        if caller == "newcomer" and row.answers[caller] is INVITATION_WRONG_ACCOUNT and row.operation in RPCS:
+            # Whoever holds an invitation's id is told that it is another's, by our own contract alone.
             continue
         foreign, dead = court.scene(), court.scene()
         never = Nowhere(court.world, Party(court.world, some_id(), some_id(), {n: some_id() for n in dead.it.users}))
