@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 import secrets as py_secrets
-import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -82,6 +81,7 @@ class Desk:
         kept = kept | {"log": self.server.log.encode()}
         # What we look through is whole, and libraries write of what they do as well.
         assert [name for name in _WHOLE[self.engine] if b"ada@example.com" not in kept[name]] == []
+        assert re.findall(rb"\w+@example\.com", kept["log"]) == []
         talkers = {b"asyncio", *([b"psycopg.pool"] if self.engine == "postgres" else [])}
         assert talkers <= set(re.findall(rb'"level": "debug", "logger": "([^"]+)"', kept["log"]))
         return [
@@ -99,24 +99,43 @@ logging.Logger.isEnabledFor = lambda self, level: True
 """
 
 _WHOLE = {
-    "sqlite": {"organizations.db-wal", "backup.db"},
+    "sqlite": {"organizations.db-wal", "backup.db", "restored.db"},
     "postgres": {"dump", "files", "statements"},
+    "copied": {"organizations.db-wal", "backup.db", "restored.db", "dump", "files", "again.db"},
 }
 """Copies in which all stands that was written. (SQLite's file may still wait for what is in its WAL.)"""
 
 OpenDesk = Callable[..., AbstractContextManager[Desk]]
 
 
+def _said(*arguments: str) -> bytes:
+    """Run a command, and give all that it says."""
+    done = run_program(*arguments)
+    assert done.returncode == 0, done.stderr
+    return (done.stdout + done.stderr).encode()
+
+
 def _sqlite_copy(directory: Path) -> dict[str, bytes]:
-    """Give what the service keeps but its key, and a backup of it, while it runs."""
-    backup = directory / "backup.db"
-    source, copy = sqlite3.connect(directory / "organizations.db"), sqlite3.connect(backup)
-    source.backup(copy)
-    source.close()
-    copy.close()
+    """Give what the service keeps but its key, a backup that is made while it runs, and what that is restored to."""
+    backup, restored = str(directory / "backup.db"), _url(directory / "restored.db")
+    said = _said("backup", backup, "--database-url", _url(directory / "organizations.db"))
+    said += _said("restore", backup, "--database-url", restored)
     kept = {file.name: file.read_bytes() for file in directory.iterdir() if file.suffix != ".key"}
     assert {"organizations.db"} | _WHOLE["sqlite"] <= set(kept)
-    return kept
+    return kept | {"what backup and restore say": said}
+
+
+def _copied(cluster: Cluster, directory: Path) -> dict[str, bytes]:
+    """Give the same, copied from the restored file to PostgreSQL, and from there to a file again."""
+    kept, database = _sqlite_copy(directory), cluster.url(_DATABASE)
+    said = _said("copy", "--from", _url(directory / "restored.db"), "--to", database)
+    said += _said("copy", "--from", database, "--to", _url(directory / "again.db"))
+    again = {"again.db": (directory / "again.db").read_bytes(), "what copy says": said}
+    return kept | _postgres_copy(cluster) | again
+
+
+def _url(file: Path) -> str:
+    return f"sqlite:///{file}"
 
 
 def _postgres_copy(cluster: Cluster) -> dict[str, bytes]:
@@ -128,11 +147,11 @@ def _postgres_copy(cluster: Cluster) -> dict[str, bytes]:
     }
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+@pytest.fixture(params=["sqlite", *(pytest.param(one, marks=pytest.mark.slow) for one in ("postgres", "copied"))])
 def open_desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenDesk]:
     """Run a service on each engine, that logs all there is to log."""
     with ExitStack() as stack:
-        if request.param == "postgres":
+        if request.param != "sqlite":
             cluster = stack.enter_context(Cluster(log_statement="all"))
             cluster.create_database(_DATABASE)
 
@@ -148,7 +167,8 @@ def open_desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenDe
                 environ["SECRET_KEY_FILE"] = str(key)
                 copy = partial(_postgres_copy, cluster)
             else:
-                url, copy = f"sqlite:///{tmp_path / 'organizations.db'}", partial(_sqlite_copy, tmp_path)
+                url, copy = _url(tmp_path / "organizations.db"), partial(_sqlite_copy, tmp_path)
+                copy = partial(_copied, cluster, tmp_path) if request.param == "copied" else copy
             server = RunningServer(url, *_PUBLIC, "--log-level", "debug", *options, environ=environ)
             try:
                 yield Desk(request.param, server, secrets | {"master key": key.read_text().strip()}, copy)
