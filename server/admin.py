@@ -36,10 +36,10 @@ class Admin:
         return {"address": {"pipe": {"path": self._path, "mode": 0o600}}, "allow_paths": allowed}
 
     def listening_port(self) -> int:
-        """Give the port that Envoy listens on."""
+        """Give the port that Envoy listens on; KeyError while it doesn't yet."""
         listeners = json.loads(self._ask("GET", _LISTENERS))["listener_statuses"]
-        port: int = listeners[0]["local_address"]["socket_address"]["port_value"]
-        return port
+        ports = {one["name"]: one["local_address"]["socket_address"]["port_value"] for one in listeners}
+        return int(ports["listener"])
 
     def stop_listening(self) -> None:
         """Have readiness fail, and no more connections taken."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.certificates import self_signed
 from tests.running import RunningServer, family, running_server
 
 PATHS = (
@@ -79,6 +80,15 @@ def test_a_server_listens_on_its_port_alone(server: RunningServer) -> None:
     others = [one for one in _open_sockets(server) if not one.startswith("unix ")]
     assert others == [f"tcp {port}"] * 2
     assert len(_admin_sockets(server)) == 2
+
+
+def test_with_tls_it_listens_for_http_3_besides(tmp_path: Path) -> None:
+    pem = str(self_signed(tmp_path / "server.pem"))
+    with running_server(tmp_path, "--tls-cert", pem, "--tls-key", pem) as server:
+        port = server.address.rpartition(":")[2]
+        opened = [one for one in _open_sockets(server) if not one.startswith("unix ")]
+    # The number of the other is the same where --port says one.
+    assert [re.sub(r"^udp \d+$", "udp", one) for one in opened] == [f"tcp {port}", "udp"]
 
 
 def test_envoys_own_interface_is_for_the_owner_alone(server: RunningServer) -> None:
