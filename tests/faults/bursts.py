@@ -14,8 +14,9 @@ from functools import partial
 
 from tests.faults.histories import at_once
 from tests.faults.model import ADMIN, MEMBER, REFUSE, REMEMBERED_SECONDS, REPLACE, Call
+from tests.faults.moved_clock import MovedClock
 from tests.faults.recording import PEOPLE, Client, Crowd, JsonWire, Place
-from tests.faults.wishes import Wish
+from tests.faults.wishes import HOUR, Wish
 
 ADA, BOB, CEM, DAN, EVE = PEOPLE
 
@@ -34,6 +35,8 @@ class Stage:
     crowd: Crowd
     place: Place
     clients: Sequence[Client]
+    clock: MovedClock
+    """That of the servers: only who is alone on the stage may move it."""
 
     def made(self, what: str, who: str, *asked: str, lasts_seconds: float | None = None) -> Call:
         """Ask for something that a sound server surely does, and give the call."""
@@ -66,11 +69,15 @@ class Stage:
             else:
                 time.sleep(step)
 
+    def ask(self, what: str, who: str, *asked: str) -> None:
+        """Ask for something that may be refused."""
+        self.clients[0].ask(self.place, Wish(what, who, asked))
+
     def look(self) -> None:
         """See what there is, with the eyes of each."""
         for person in PEOPLE:
             for what in ("members", "invitations", "get_link"):
-                self.clients[0].ask(self.place, Wish(what, person))
+                self.ask(what, person)
 
 
 def one_seat_left(stage: Stage) -> None:
@@ -112,7 +119,7 @@ def two_links_at_once(stage: Stage) -> None:
     stage.member(BOB, ADMIN)
     stage.at_once([Wish("create_link", ADA)], [Wish("create_link", BOB)])
     for link in stage.place.known.links[-2:]:
-        stage.clients[0].ask(stage.place, Wish("join", CEM, (link,)))
+        stage.ask("join", CEM, link)
 
 
 def answered_all_at_once(stage: Stage) -> None:
@@ -139,7 +146,7 @@ def invited_twice(stage: Stage) -> None:
     stage.at_once(*([Wish("invite", who, (DAN, MEMBER, how))] for who, how in ((ADA, REFUSE), (BOB, REFUSE))))
     stage.made("invite", ADA, DAN, MEMBER, REPLACE)
     for token in stage.place.known.invitation_tokens[-3:]:
-        stage.clients[0].ask(stage.place, Wish("preview", "", (token,)))
+        stage.ask("preview", "", token)
 
 
 def expiring_while_accepting(stage: Stage) -> None:
@@ -190,7 +197,48 @@ def looked_at_after_each_change(stage: Stage) -> None:
         stage.at_once(looks, looks, looks)
 
 
-BURSTS: Sequence[Callable[[Stage], None]] = (
+def used_after_it_was_sent_again(stage: Stage) -> None:
+    """An invitation was sent again: the token before opens nothing, and the new one lets somebody in."""
+    one, before = stage.invitation(BOB)
+    token = stage.made("resend", ADA, one).made[0]
+    stage.ask("preview", "", before)
+    stage.ask("accept", CEM, before)
+    stage.ask("preview", "", token)
+    stage.ask("accept", BOB, token)
+
+
+def looked_at_after_each_of_many(stage: Stage) -> None:
+    """One client changes the same thing over and over, and looks each time whether it was kept."""
+    for _ in range(MANY):
+        stage.link()
+        stage.ask("get_link", ADA)
+
+
+def ended_by_the_clock(stage: Stage) -> None:
+    """The clock is set two hours forward, and back: what lasts an hour ends, and is good again."""
+    one, late, brief = (stage.made("invite", "", who, MEMBER, REFUSE, lasts_seconds=HOUR) for who in (BOB, CEM, DAN))
+    token = stage.made("make_token", ADA, lasts_seconds=HOUR).made[0]
+    use = Wish("use_token", ADA, (token,))
+    # So that every process knows the token.
+    stage.at_once([use, use], [use, use], [use, use])
+    stage.clock.move(2 * HOUR)
+    stage.at_once([use, use], [use, use], [use, use], [Wish("accept_own", BOB, one.made[:1])])
+    stage.ask("invitation", ADA, one.made[0])
+    stage.ask("invitations", ADA)
+    # Another takes its place, since it has ended.
+    stage.ask("invite", ADA, DAN, MEMBER, REFUSE)
+    stage.clock.move(0.0)
+    stage.at_once([use, use], [use, use], [use, use], [Wish("accept_own", BOB, one.made[:1])])
+    for ended in (late, brief):
+        stage.ask("invitation", ADA, ended.made[0])
+    for offset in (2 * HOUR, 0.0, -2 * HOUR, 2 * HOUR, 0.0):
+        moves = partial(stage.clock.move, offset)
+        accept = Wish("accept_own", CEM, late.made[:1])
+        looks = [partial(stage.ask, "invitation", ADA, late.made[0]), partial(stage.clients[1].ask, stage.place, use)]
+        at_once([moves, *looks, partial(stage.clients[2].ask, stage.place, accept)])
+
+
+TOGETHER: Sequence[Callable[[Stage], None]] = (
     one_seat_left,
     demoted_while_acting,
     last_admins_go,
@@ -203,25 +251,36 @@ BURSTS: Sequence[Callable[[Stage], None]] = (
     token_revoked,
     deleted_while_joining,
     looked_at_after_each_change,
+    used_after_it_was_sent_again,
 )
+"""Races that are played at the same time, each on a place of its own: so they also load the server."""
+
+ALONE: Sequence[Callable[[Stage], None]] = (looked_at_after_each_of_many, ended_by_the_clock)
+"""What needs the server to itself."""
+
 CLIENTS_EACH = 4
+MANY = 45
+"""More writes than any process does before the server that answers before the commit loses one."""
 
 
-def play_all(crowd: Crowd) -> list[str]:
-    """Play every burst once, all at the same time, each on a place of its own: so they also load the server.
-
-    Give what couldn't be prepared.
-    """
+def play_all(crowd: Crowd, clock: MovedClock) -> list[str]:
+    """Play every burst once, each on a place of its own; give what couldn't be prepared."""
     crowd.doubtful = 1e-9
     unprepared: list[str] = []
-    at_once([partial(_play, crowd, *one, unprepared) for one in zip(BURSTS, crowd.places, strict=True)])
+    plays = [
+        partial(_play, crowd, clock, burst, place, unprepared)
+        for burst, place in zip((*TOGETHER, *ALONE), crowd.places, strict=True)
+    ]
+    at_once(plays[: len(TOGETHER)])
+    for play in plays[len(TOGETHER) :]:
+        play()
     return unprepared
 
 
-def _play(crowd: Crowd, burst: Callable[[Stage], None], place: Place, unprepared: list[str]) -> None:
+def _play(crowd: Crowd, clock: MovedClock, burst: Callable[[Stage], None], place: Place, unprepared: list[str]) -> None:
     dice = [random.Random(f"{crowd.seed} {burst.__name__} {number}") for number in range(CLIENTS_EACH)]
     clients = [Client(crowd, [JsonWire(address) for address in crowd.addresses], one, keyless=0.8) for one in dice]
-    stage = Stage(crowd, place, clients)
+    stage = Stage(crowd, place, clients, clock)
     place.begun += 1
     try:
         burst(stage)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from tests.faults.moved_clock import REAL_TIME, Stretch, latest_reading, readings
+
 ADMIN, MEMBER, LEFT = "admin", "member", "left"
 PENDING, ACCEPTED, DECLINED, REVOKED, EXPIRED = "pending", "accepted", "declined", "revoked", "expired"
 REFUSE, RENEW, REPLACE = "refuse", "renew", "replace"
@@ -29,6 +31,8 @@ class Answer(NamedTuple):
 class Call(NamedTuple):
     """One call of a history: what `who` asked, between which moments (seconds since 1970), and what was answered.
 
+    Moments are of real time, and `expires_at` is of the servers' clock, which may be moved meanwhile.
+
     `answer` is None when that isn't known, and `ended` then infinite. `made` are the secrets and ids that the call
     makes if it is done: known from the answer, else stand-ins.
     """
@@ -42,7 +46,7 @@ class Call(NamedTuple):
     answer: Answer | None = None
     made: tuple[str, ...] = ()
     expires_at: float = math.inf
-    """When an invitation that is asked for ends."""
+    """When the invitation or the token that is asked for ends."""
 
     @property
     def in_doubt(self) -> bool:
@@ -69,6 +73,7 @@ class Token(NamedTuple):
 
     secret: str
     owner: str
+    expires_at: float = math.inf
     revoked: bool = False
     dead_from: float = math.inf
 
@@ -81,7 +86,7 @@ class State(NamedTuple):
     invitations: tuple[Invitation, ...] = ()
     tokens: tuple[Token, ...] = ()
     time: float = 0.0
-    """The latest moment at which something was found to have expired: what comes after comes later."""
+    """The latest moment at which the time mattered for what was done: what comes after comes later."""
 
 
 class Refused(Exception):  # noqa: N818 # it is an answer, and no error
@@ -178,6 +183,8 @@ class Organization:
     seats: int | None = None
     known: frozenset[str] = frozenset()
     """Secrets and ids whose makers are known. Any other that is seen was made by a call in doubt."""
+    timeline: Sequence[Stretch] = REAL_TIME
+    """What the servers' clock showed when."""
 
     # Members.
 
@@ -334,18 +341,18 @@ class Organization:
             raise Refused("USER_NOT_FOUND")
         if call.made[0].startswith("?"):
             return state, None  # nobody ever learned it
-        return state._replace(tokens=(*state.tokens, Token(call.made[0], call.who))), call.made[0]
+        return state._replace(tokens=(*state.tokens, Token(*call.made, call.who, call.expires_at))), call.made[0]
 
     def revoke_token(self, state: State, call: Call, _now: float) -> Done:
         if not any(token.secret == call.asked[0] and not token.revoked for token in state.tokens):
             raise Refused("ACCESS_TOKEN_NOT_FOUND")
         return _end_tokens(state, lambda token: token.secret == call.asked[0], call), None
 
-    def use_token(self, state: State, call: Call, _now: float) -> Done:
+    def use_token(self, state: State, call: Call, now: float) -> Done:
         token = next((token for token in state.tokens if token.secret == call.asked[0]), None)
         remembered = token is None or (token.revoked and call.began <= token.dead_from)
         said_dead = call.answer is not None and call.answer.reason == "CREDENTIALS_INVALID"
-        if token is None or (token.revoked and (said_dead or not remembered)):
+        if token is None or now >= token.expires_at or (token.revoked and (said_dead or not remembered)):
             raise Refused("CREDENTIALS_INVALID")
         if token.owner not in roles(state):
             raise Refused("ORGANIZATION_NOT_FOUND")
@@ -354,7 +361,7 @@ class Organization:
     # Calls of a history.
 
     def perform(self, state: State, call: Call, now: float) -> tuple[State, Answer]:
-        """Do a call at a moment; give what it leaves and what must be answered."""
+        """Do a call when the clock shows `now`; give what it leaves and what must be answered."""
         rule: Callable[[State, Call, float], Done] = getattr(self, call.what)
         try:
             after, value = rule(state, call, now)
@@ -367,15 +374,28 @@ class Organization:
 
         `earliest` is when it can have been done at the soonest.
         """
+        found: list[State] = []
         for bound in self._bindings(state, call):
-            for now in _moments(bound, call, earliest):
+            for moment, now in self._moments(bound, call, earliest):
                 after, answer = self.perform(bound, call, now)
-                if call.answer is None:
-                    if not answer.reason and after != bound:
-                        yield _no_earlier(after, now, earliest)
-                elif answer == call.answer:
-                    yield after if call.what in READS else _no_earlier(after, now, earliest)
-                    break
+                possible = not answer.reason and after != bound if call.in_doubt else answer == call.answer
+                # The sooner it was done, the more can come after.
+                if possible and after not in found:
+                    found.append(after)
+                    yield after if call.what in READS else _no_earlier(after, moment, earliest)
+
+    def _moments(self, state: State, call: Call, earliest: float) -> list[tuple[float, float]]:
+        """Give moments at which the call may have been done that differ for it, and what the clock showed then.
+
+        A read looks at the clock by itself, in no order with others.
+        """
+        first = call.began if call.what in READS else max(earliest, state.time)
+        if first > call.ended:
+            return []
+        if call.what not in _IN_TIME:
+            return [(first, first)]
+        ending: Sequence[Token | Invitation] = state.tokens if call.what == "use_token" else state.invitations
+        return readings(self.timeline, first, call.ended, {one.expires_at for one in ending} - {math.inf})
 
     def _bindings(self, state: State, call: Call) -> Iterator[State]:
         """Give the state, and what it is if stand-ins in it stand for what the call mentions."""
@@ -385,7 +405,9 @@ class Organization:
             return
         if call.what == "invitations":
             assert call.answer is not None
-            bound = _bind_listed(state, call.answer.value, set(unseen), call.ended)
+            bound = _bind_listed(
+                state, call.answer.value, set(unseen), latest_reading(self.timeline, call.began, call.ended)
+            )
             if bound is not state:
                 yield bound
             return
@@ -408,24 +430,8 @@ _IN_TIME = frozenset({"invite", "resend", "revoke", "accept", "accept_own", "dec
 """Calls whose answer depends on the time."""
 
 
-def _moments(state: State, call: Call, earliest: float) -> list[float]:
-    """Give the moments at which the call may have been done that differ for it: the first, and each expiry after.
-
-    A read looks at the clock by itself, in no order with others.
-    """
-    first = call.began if call.what in READS else max(earliest, state.time)
-    if first > call.ended:
-        return []
-    if call.what not in _IN_TIME:
-        return [first]
-    ends = sorted({i.expires_at for i in state.invitations if first < i.expires_at <= call.ended < math.inf})
-    if call.in_doubt:
-        ends = sorted({i.expires_at for i in state.invitations if first < i.expires_at < math.inf})
-    return [first, *ends]
-
-
-def _no_earlier(state: State, now: float, earliest: float) -> State:
-    return state._replace(time=now) if now > max(earliest, state.time) else state
+def _no_earlier(state: State, moment: float, earliest: float) -> State:
+    return state._replace(time=moment) if moment > max(earliest, state.time) else state
 
 
 def _mentions(call: Call) -> list[str]:

@@ -1,7 +1,8 @@
 """The real server with one safeguard taken out, each a mistake that is easily made. The checker must catch every one.
 
-`python -m tests.faults.mutant_server NAME serve …` is the command line with a mutant inside. What the server mounts
-comes from here then: the mutant named in the environment is put in place before the parts are joined.
+`python -m tests.faults.mutant_server NAME serve …` is the command line with a mutant inside, or with `nothing`. What
+the server mounts comes from here then: the clock that tests move and the mutant named in the environment are put in
+place before the parts are joined.
 """
 
 from __future__ import annotations
@@ -15,10 +16,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
-
-from pyvoy import Mount
 
 from server import serve
 from server.domain.errors import INVITATION_NOT_FOUND, INVITATION_PENDING, INVITE_NOT_FOUND, LAST_ADMIN, ServiceError
@@ -26,6 +26,7 @@ from server.domain.invitation import Invitation, InvitationStatus
 from server.domain.invite_link import InviteLink, lookup_hash
 from server.domain.organization import Member, MemberStatus, Role
 from server.service import authentication, organizations
+from server.service.authentication import Authentication
 from server.service.call import Call, caller_admin, writing
 from server.service.idempotency import Idempotency
 from server.service.invitations import Invitations, Invited
@@ -33,6 +34,7 @@ from server.service.organizations import MembersPage, Organizations, active_memb
 from server.store.sql import SqlTransaction
 from server.store.sql_invitations import _parameters
 from server.store.sqlite import SqliteStore
+from tests.faults import moved_clock
 
 
 def pause() -> None:
@@ -279,6 +281,27 @@ def expiry_not_looked_at() -> None:
 
 
 @mutant
+def expiry_by_another_clock() -> None:
+    """Asks the machine what time it is, and not the one clock that the service goes by."""
+    status_at = Invitation.status_at
+    _patched(Invitation, "status_at", lambda self, _now: status_at(self, datetime.now(UTC)))
+
+
+@mutant
+def expiry_of_tokens_looked_at_when_they_are_read() -> None:
+    """Remembers that a token is good, and not until when."""
+    read = Authentication._read
+
+    def forgetful(self: Authentication, secret: str, key: bytes, deadline: float | None) -> Any:
+        known = read(self, secret, key, deadline)
+        if known is not None and known.credential.usable_at(self._clock()):
+            self._remembered[key] = replace(known, credential=replace(known.credential, expires_at=None))
+        return known
+
+    _patched(Authentication, "_read", forgetful)
+
+
+@mutant
 def answered_before_the_commit() -> None:
     """Answers what it wrote, and then it isn't kept now and then."""
     transaction = SqliteStore.transaction
@@ -415,12 +438,21 @@ def members_outlive_their_organization() -> None:
 
 
 ENVIRONMENT = "MUTANT_FOR_TESTS"
+NOTHING = "nothing"
+"""Named in a mutant's place: the server lacks nothing."""
 
 if os.environ.get(ENVIRONMENT) and __name__ != "__main__":
-    MUTANTS[os.environ[ENVIRONMENT]]()
+    moved_clock.put_in_place()
+    if os.environ[ENVIRONMENT] != NOTHING:
+        MUTANTS[os.environ[ENVIRONMENT]]()
     from server import mounts
 
     wsgi, reflection, reflection_alpha = mounts.wsgi, mounts.reflection, mounts.reflection_alpha
+
+
+def program(name: str = NOTHING) -> tuple[str, ...]:
+    """Give the beginning of the command line of a server with a mutant inside."""
+    return sys.executable, "-m", "tests.faults.mutant_server", name
 
 
 def main() -> None:
@@ -428,14 +460,7 @@ def main() -> None:
     from server.cli import main as cli
 
     os.environ[ENVIRONMENT] = sys.argv.pop(1)
-    here = [
-        Mount(f"tests.faults.mutant_server:{name}", path, interface)
-        for name, path, interface in (
-            ("reflection", "/grpc.reflection.v1.ServerReflection", "asgi"),
-            ("reflection_alpha", "/grpc.reflection.v1alpha.ServerReflection", "asgi"),
-            ("wsgi", "/", "wsgi"),
-        )
-    ]
+    here = [replace(each, app=each.app.replace("server.mounts", "tests.faults.mutant_server")) for each in serve.MOUNTS]
     _patched(serve, "Server", partial(serve.Server, mounts=here))
     cli()
 

@@ -1,4 +1,5 @@
-"""What goes wrong while clients call: servers are killed and stopped, connections cut, the disk full, databases lost.
+"""What goes wrong while clients call: servers are killed and stopped, connections cut, the disk full, the clock moved,
+databases lost.
 
 What comes when follows from a seed.
 
@@ -27,7 +28,10 @@ from server.domain.secrets import SecretKeys
 from server.main import Service, build_service, open_store
 from server.settings import Settings
 from tests.faults.histories import at_once
+from tests.faults.moved_clock import MovedClock
+from tests.faults.mutant_server import program
 from tests.faults.recording import Crowd, Verdict, gather, judged
+from tests.faults.wishes import HOUR
 from tests.postgres.cluster import Cluster, free_port
 from tests.postgres.proxy import Cut, Proxy, When
 from tests.running import RunningServer, family, wait_until
@@ -41,9 +45,16 @@ ENVIRON = {"SECRET_KEY": KEY, "LIMITS": "off", "MAX_MEMBERS": str(SEATS)}
 DISK_BYTES = 48 * 1024 * 1024
 FIRST_REST_SECONDS = 0.8
 
+MOVES = (-5 * HOUR, -2 * HOUR, -1.0, 0.0, 1.0, 2 * HOUR, 5 * HOUR)
+"""Where the clock is moved to, in seconds beside real time. What lasts hours ends, and is good again when it is set
+back; an Idempotency-Key (24 hours) doesn't end."""
+
 
 Start = Callable[[int], RunningServer]
 """Starts a server on a port."""
+
+Fault = Callable[[random.Random, Crowd], None]
+"""Does one thing."""
 
 
 class Victim:
@@ -99,19 +110,30 @@ class Field:
     victims: list[Victim]
     service: Callable[[], Service]
     """Opens the use cases beside the servers, on the database as it is then."""
-    faults: Mapping[str, Callable[[random.Random, Crowd], None]]
+    clock: MovedClock
+    faults: Mapping[str, Fault]
+    left_out: str = ""
+    """Which of the faults can't be here, and why."""
     at_the_end: Callable[[], None] = lambda: None
     """What is done once, when two thirds of the time are over."""
 
 
-def _of_servers(victims: list[Victim]) -> dict[str, Callable[[random.Random, Crowd], None]]:
+def _of_servers(victims: list[Victim], clock: MovedClock) -> dict[str, Fault]:
     return {
         "kill a server": lambda dice, _: dice.choice(victims).kill(),
         "kill a worker process": lambda dice, _: dice.choice(victims).kill_worker(),
         "stop a server for a while": lambda dice, _: dice.choice(victims).pause(dice.uniform(0.1, 1.0)),
         "cut clients' connections": lambda _, crowd: crowd.cut_all(),
         "have clients in a hurry": _hurry,
+        "move the clock": partial(_move_clock, clock),
     }
+
+
+def _move_clock(clock: MovedClock, dice: random.Random, _: Crowd) -> None:
+    """Set the clock forward and back, and leave it where it is last."""
+    for offset in dice.sample(MOVES, 3):
+        clock.move(offset)
+        time.sleep(dice.uniform(0.05, 0.5))
 
 
 def _hurry(dice: random.Random, crowd: Crowd) -> None:
@@ -121,10 +143,10 @@ def _hurry(dice: random.Random, crowd: Crowd) -> None:
     crowd.doubtful = calm
 
 
-def _start(url: str) -> Start:
+def _start(url: str, clock: MovedClock) -> Start:
     def start(port: int) -> RunningServer:
         options = ("--log-level", "error", "--port", str(port))
-        return RunningServer(url, *options, environ=ENVIRON)
+        return RunningServer(url, *options, environ=ENVIRON | clock.environ, program=program())
 
     return start
 
@@ -135,16 +157,22 @@ def open_service(url: str) -> Service:
 
 
 @contextmanager
-def small_disk() -> Iterator[Path]:
-    """Mount a file system of little room, as root can; elsewhere give a directory, whose disk is never full."""
+def small_disk(directory: Path) -> Iterator[str]:
+    """Mount a file system of little room on a directory, as root may; give why that can't be done, "" where it is."""
+    options = ["-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", directory]
+    done = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
+    try:
+        yield done.stderr.strip()
+    finally:
+        if not done.returncode:
+            subprocess.run(["umount", "-l", directory], check=True)
+
+
+@contextmanager
+def moved_clock() -> Iterator[MovedClock]:
+    """Give a clock to move."""
     with tempfile.TemporaryDirectory(prefix="organization-service-") as directory:
-        options = ["-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", directory]
-        mounted = subprocess.run(["mount", *options], capture_output=True, check=False).returncode == 0
-        try:
-            yield Path(directory)
-        finally:
-            if mounted:
-                subprocess.run(["umount", "-l", directory], check=True)
+        yield MovedClock(Path(directory) / "clock")
 
 
 def _fill(directory: Path) -> Callable[[random.Random, Crowd], None]:
@@ -162,13 +190,18 @@ def _fill(directory: Path) -> Callable[[random.Random, Crowd], None]:
 @contextmanager
 def on_sqlite() -> Iterator[Field]:
     """Two servers on one file, on a disk that can be filled."""
-    with small_disk() as directory, ExitStack() as stack:
+    with ExitStack() as stack:
+        clock = stack.enter_context(moved_clock())
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="organization-service-")))
+        hindered = stack.enter_context(small_disk(directory))
         url = f"sqlite:///{directory / 'organizations.db'}"
-        victims = _victims(stack, _start(url))
-        faults = _of_servers(victims)
-        if os.path.ismount(directory):
-            faults["fill the disk"] = _fill(directory)
-        yield Field(victims, lambda: open_service(url), faults)
+        victims = _victims(stack, _start(url, clock))
+        faults = _of_servers(victims, clock)
+        if hindered:
+            left_out = f"the disk isn't filled, since a small file system can't be mounted: {hindered}"
+            yield Field(victims, lambda: open_service(url), clock, faults, left_out)
+        else:
+            yield Field(victims, lambda: open_service(url), clock, faults | {"fill the disk": _fill(directory)})
 
 
 def _victims(stack: ExitStack, start: Start) -> list[Victim]:
@@ -188,7 +221,9 @@ def on_postgres() -> Iterator[Field]:
         primary.require_standby("second")
         proxies = [stack.enter_context(Proxy(cluster.port)) for cluster in (primary, standby)]
         hosts = ",".join(f"127.0.0.1:{proxy.port}" for proxy in proxies)
-        victims = _victims(stack, _start(f"postgresql://postgres@{hosts}/service?target_session_attrs=read-write"))
+        clock = stack.enter_context(moved_clock())
+        url = f"postgresql://postgres@{hosts}/service?target_session_attrs=read-write"
+        victims = _victims(stack, _start(url, clock))
         lead = [primary]
 
         def crash(_: random.Random, _crowd: Crowd) -> None:
@@ -220,14 +255,15 @@ def on_postgres() -> Iterator[Field]:
         yield Field(
             victims,
             lambda: open_service(lead[0].url("service")),
-            _of_servers(victims)
+            clock,
+            _of_servers(victims, clock)
             | {
                 "kill the database": crash,
                 "stop the database for a while": freeze,
                 "cut connections to the database": cut_connections,
                 "cut transactions half done": cut_transactions,
             },
-            fail_over,
+            at_the_end=fail_over,
         )
 
 
@@ -244,6 +280,7 @@ class Campaign:
     only: tuple[str, ...] = ()
     """Parts of the names of the faults that are wanted; none for all."""
     faults: Counter[str] = field(default_factory=Counter)
+    left_out: str = ""
     clients: Counter[str] = field(default_factory=Counter)
     verdict: Verdict = field(default_factory=Verdict)
 
@@ -260,16 +297,20 @@ class Campaign:
     def __str__(self) -> str:
         faults = ", ".join(f"{what} {count}" for what, count in sorted(self.faults.items()))
         clients = ", ".join(f"{count} {what}" for what, count in sorted(self.clients.items()))
-        return f"histories on {self.store}, seed {self.seed}: {self.verdict}; requests: {clients}; faults: {faults}"
+        said = f"histories on {self.store}, seed {self.seed}: {self.verdict}; requests: {clients}; faults: {faults}"
+        return f"{said}; {self.left_out}" if self.left_out else said
 
 
 def campaign(store: str, seed: int, *, seconds: float, only: tuple[str, ...] = (), places: int = 400) -> Campaign:
     """Let clients call two servers while things go wrong for a time; judge what they were answered."""
     run = Campaign(store, seed, seconds, only)
     with FIELDS[store]() as arena:
-        service = arena.service()
+        run.left_out = arena.left_out
+        if not run.wanted(arena.faults):
+            raise ValueError(f"none of the faults can be had: {', '.join(only)}. {arena.left_out}")
+        service, addresses = arena.service(), [victim.address for victim in arena.victims]
         with closing(service.store):
-            crowd = gather(service, [victim.address for victim in arena.victims], places=places, seed=seed)
+            crowd = gather(service, addresses, places=places, seed=seed, clock=arena.clock)
 
         def go_wrong() -> None:
             try:
@@ -282,7 +323,7 @@ def campaign(store: str, seed: int, *, seconds: float, only: tuple[str, ...] = (
         crowd.doubtful = 1e-9
         crowd.settle()
         run.clients = crowd.counts
-        run.verdict = judged(crowd.places, SEATS)
+        run.verdict = judged(crowd.places, SEATS, timeline=arena.clock.timeline)
     return run
 
 

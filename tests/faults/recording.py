@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from http.client import HTTPConnection, HTTPException
 from typing import Any, Protocol
 
@@ -29,6 +30,7 @@ from gen.invitations.v1 import invitation_pb, invite_link_pb
 from server.domain.account import Caller
 from server.faces.spelling import from_logto_id, logto_id
 from server.main import Service
+from server.service.access_tokens import DEFAULT_LIFE
 from server.service.call import Call as ServiceCall
 from tests.faults.linearizability import BUDGET, UndecidedError, printed, search, smallest_without_order
 from tests.faults.model import (
@@ -41,6 +43,7 @@ from tests.faults.model import (
     start,
     with_stand_ins,
 )
+from tests.faults.moved_clock import REAL_TIME, Stretch, may_have_shown
 from tests.faults.wishes import Knowledge, Wish
 
 PEOPLE = ("ada", "bob", "cem", "dan", "eve")
@@ -241,8 +244,10 @@ class Place:
     known: Knowledge
     users: dict[str, str]
     """The user of each person who has been a member, as soon as it is known."""
-    pat_names: dict[str, str] = field(default_factory=dict)
-    """What each access token is called in lists, which alone tell its id."""
+    pat_ids: dict[str, str] = field(default_factory=dict)
+    """The id of each access token."""
+    shown: list[tuple[float, float, float]] = field(default_factory=list)
+    """What the servers' clock showed to a call, and between which moments."""
     calls: list[Call] = field(default_factory=list)
     begun: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -260,6 +265,7 @@ class Crowd:
     places: list[Place]
     seed: int
     clock: Callable[[], float] = time.time
+    """What the servers' clock shows, in seconds since 1970."""
     doubtful: float = 0.04
     """How often a client hangs up or sets a deadline that is too short."""
     ended: threading.Event = field(default_factory=threading.Event)
@@ -324,10 +330,10 @@ class Client:
 
     def ask(self, place: Place, wish: Wish) -> Call | None:
         """Ask, again where there was no answer; write down what came of it, and give that if anything did."""
-        request = self._request(place, wish)
+        request = asked_for(self.crowd, place, wish)
         if request is None:
             return None
-        expires_at = math.inf if wish.lasts_seconds is None else request.message["expiresAt"] / 1000
+        expires_at = request.message.get("expiresAt", math.inf) / 1000
         reads = wish.what in READS
         keyless = reads or self.dice.random() < self.keyless
         key = "" if keyless else str(uuid.UUID(int=self.dice.getrandbits(128), version=4))
@@ -356,12 +362,6 @@ class Client:
                 break
         return self._note(place, call._replace(began=doubted), DOUBT) if doubted < math.inf and not reads else None
 
-    def _request(self, place: Place, wish: Wish) -> Request | None:
-        request = asked_for(self.crowd, place, wish)
-        if request is not None and wish.what == "revoke_token":
-            return self._with_pat_id(place, wish, request)
-        return request
-
     def _send(self, request: Request, key: str) -> Reply:
         odd = self.dice.random() / self.crowd.doubtful
         timeout_ms = self.dice.choice((1, 3, 10, 30)) if 0.5 < odd < 1 else None
@@ -372,9 +372,8 @@ class Client:
         return reply
 
     def _note_done(self, place: Place, call: Call, request: Request, key: str, reply: Reply) -> Call | None:
-        if call.what == "make_token":
-            place.pat_names[reply.content["token"]] = request.message["description"]
-        noted = self._note(place, call, reply)
+        noted = self._note_token(place, call, request, reply) if call.what == "make_token" else None
+        noted = noted or self._note(place, call, reply)
         if key and self.dice.random() < 0.1:
             self._repeat(place, request, key, reply)
         return noted
@@ -388,16 +387,21 @@ class Client:
         if reply.content is None or _spelled(reply.content) != _spelled(first.content):
             place.wrong.append(f"{request.method} came again with its key and got another answer: {first} {reply}")
 
-    def _with_pat_id(self, place: Place, wish: Wish, request: Request) -> Request | None:
-        """Find the id of a token, which is told in lists alone; None where it isn't there any more."""
-        only = {"pagination": {"pageSize": 100}, "filter": {"userIds": [place.users[wish.who]]}}
-        listing = Request(f"{USERS}/ListPersonalAccessTokens", only, request.bearer)
-        reply = self._send(listing, "")
-        found = (reply.content or {}).get("personalAccessTokens", [])
-        ids = [pat["id"] for pat in found if pat["description"] == place.pat_names.get(wish.asked[0])]
-        if not ids:
-            return None
-        return Request(request.method, {"personalAccessTokenId": ids[0]}, request.bearer)
+    def _note_token(self, place: Place, call: Call, request: Request, reply: Reply) -> Call | None:
+        """Write down a token with its id and its end, which lists alone tell; where they don't, nobody's token."""
+        only = {"pagination": {"pageSize": 100}, "filter": {"userIds": [request.message["userId"]]}}
+        listing = self._send(Request(f"{USERS}/ListPersonalAccessTokens", only, request.bearer), "")
+        found = (listing.content or {}).get("personalAccessTokens", [])
+        pat = next((one for one in found if one["description"] == request.message["description"]), None)
+        if pat is None:
+            return self._note(place, call, Reply({"token": ""}))
+        place.pat_ids[reply.content["token"]] = pat["id"]
+        made, ends = seconds_of(pat["createdAt"]), seconds_of(pat["expiresAt"])
+        asked = float(request.message["validFor"].removesuffix("s")) or DEFAULT_LIFE.total_seconds()
+        if abs(ends - made - asked) > 0.001:
+            place.wrong.append(f"a token that was asked for {asked} seconds lasts from {made} to {ends}")
+        place.shown.append((made, call.began, call.ended))
+        return self._note(place, call._replace(expires_at=ends), reply)
 
     def _note(self, place: Place, call: Call, reply: Reply) -> Call | None:
         with place.lock:
@@ -406,6 +410,11 @@ class Client:
                 place.calls.append(noted)
                 place.known.learn(noted)
             return noted
+
+
+def seconds_of(text: str) -> float:
+    """Give seconds since 1970 from a timestamp in JSON."""
+    return datetime.fromisoformat(text).timestamp()
 
 
 def understood(crowd: Crowd, place: Place, call: Call, reply: Reply) -> Call | None:
@@ -423,7 +432,8 @@ def understood(crowd: Crowd, place: Place, call: Call, reply: Reply) -> Call | N
 
 def asked_for(crowd: Crowd, place: Place, wish: Wish) -> Request | None:
     """Give what goes over the wire, None for what can't be asked yet."""
-    return _REQUESTS["invite_briefly" if wish.lasts_seconds else wish.what](crowd, place, wish)
+    briefly = wish.what == "invite" and wish.lasts_seconds is not None
+    return _REQUESTS["invite_briefly" if briefly else wish.what](crowd, place, wish)
 
 
 _LOOKED_AFTER = {
@@ -481,7 +491,7 @@ def _invite(crowd: Crowd, place: Place, wish: Wish) -> Request:
 
 
 def _invite_briefly(crowd: Crowd, place: Place, wish: Wish) -> Request:
-    """Invite by Logto's face, which alone lets an invitation end so soon."""
+    """Invite by Logto's face, which alone lets an invitation end at a moment that is told."""
     assert wish.lasts_seconds is not None
     message = {
         "invitee": f"{wish.asked[0]}@example.com",
@@ -494,8 +504,13 @@ def _invite_briefly(crowd: Crowd, place: Place, wish: Wish) -> Request:
 
 def _make_token(crowd: Crowd, place: Place, wish: Wish) -> Request | None:
     user = place.users.get(wish.who)
-    message = {"userId": user, "description": str(uuid.uuid4())}
+    message = {"userId": user, "description": str(uuid.uuid4()), "validFor": f"{wish.lasts_seconds or 0:.3f}s"}
     return Request(f"{USERS}/CreatePersonalAccessToken", message, crowd.tokens[wish.who]) if user else None
+
+
+def _revoke_token(crowd: Crowd, place: Place, wish: Wish) -> Request:
+    message = {"personalAccessTokenId": place.pat_ids[wish.asked[0]]}
+    return Request(f"{USERS}/DeletePersonalAccessToken", message, crowd.tokens[wish.who])
 
 
 _REQUESTS: dict[str, Ask] = {
@@ -527,7 +542,7 @@ _REQUESTS: dict[str, Ask] = {
         f"{INVITATIONS}/ListInvitations", {"organizationId": place.id, "pageSize": 100}, crowd.tokens[wish.who]
     ),
     "make_token": _make_token,
-    "revoke_token": lambda crowd, _, wish: Request(f"{USERS}/DeletePersonalAccessToken", {}, crowd.tokens[wish.who]),
+    "revoke_token": _revoke_token,
     "use_token": lambda _, place, wish: Request(
         f"{ORGANIZATIONS}/GetOrganization", {"organizationId": place.id}, wish.asked[0]
     ),
@@ -564,11 +579,12 @@ def _read_members(_: Crowd, place: Place, _call: Call, content: Any) -> tuple[tu
     return (), frozenset(found)
 
 
-def _read_invite(_: Crowd, _place: Place, call: Call, content: Any) -> tuple[tuple[str, ...], Any]:
+def _read_invite(_: Crowd, place: Place, call: Call, content: Any) -> tuple[tuple[str, ...], Any]:
     if "invitation" not in content:
         made = from_logto_id(content["id"]) or ""
         return (made,), made
     made = content["invitation"]["id"]
+    place.shown.append((seconds_of(content["invitation"]["updatedAt"]), call.began, call.ended))
     return (made, content["token"]), made
 
 
@@ -592,7 +608,8 @@ def _read_accept(_: Crowd, place: Place, call: Call, content: Any) -> tuple[tupl
 
 
 def _read_make_token(_: Crowd, place: Place, _call: Call, content: Any) -> tuple[tuple[str, ...], Any]:
-    return (content["token"],), content["token"]
+    # What isn't told apart from others in any list isn't used either.
+    return ((content["token"],), content["token"]) if content["token"] else ((), None)
 
 
 def _nothing(*_: Any) -> tuple[tuple[str, ...], Any]:
@@ -631,7 +648,14 @@ _ANSWERS: dict[str, Read] = {
 # Before and after.
 
 
-def gather(service: Service, addresses: Sequence[str], *, places: int, seed: int) -> Crowd:
+def gather(
+    service: Service,
+    addresses: Sequence[str],
+    *,
+    places: int,
+    seed: int,
+    clock: Callable[[], float] = time.time,
+) -> Crowd:
     """Make people with tokens and organizations, beside the servers; all in one transaction, which is quicker."""
     tokens, accounts, made = {}, {}, []
     with service.store.transaction():
@@ -646,7 +670,7 @@ def gather(service: Service, addresses: Sequence[str], *, places: int, seed: int
             organization, member = service.organizations.create(ServiceCall(Caller(founder)), f"History {number}")
             known = Knowledge(PEOPLE, {PEOPLE[0]}, {PEOPLE[0]})
             made.append(Place(organization.id, known, {PEOPLE[0]: member.user_id}))
-    return Crowd(addresses, tokens, accounts, key, made, seed)
+    return Crowd(addresses, tokens, accounts, key, made, seed, clock)
 
 
 @dataclass
@@ -674,8 +698,17 @@ class Verdict:
         )
 
 
-def judged(places: Sequence[Place], seats: int | None = None, *, thorough: bool = True) -> Verdict:
-    """Look for an order in each history; where that isn't to be thorough, until one is wrong, and not for long."""
+def judged(
+    places: Sequence[Place],
+    seats: int | None = None,
+    *,
+    timeline: Sequence[Stretch] = REAL_TIME,
+    thorough: bool = True,
+) -> Verdict:
+    """Look for an order in each history; where that isn't to be thorough, until one is wrong, and not for long.
+
+    `timeline` is what the servers' clock showed when.
+    """
     verdict = Verdict()
     for place in places:
         if not place.calls:
@@ -686,7 +719,12 @@ def judged(places: Sequence[Place], seats: int | None = None, *, thorough: bool 
         verdict.calls += len(place.calls)
         verdict.in_doubt += sum(call.in_doubt for call in place.calls)
         verdict.wrong += place.wrong
-        specification = Organization(seats, makers_known(place.calls))
+        verdict.wrong += [
+            f"something was made when the clock showed {shown}, and asked for from {began} to {ended}"
+            for shown, began, ended in place.shown
+            if not may_have_shown(timeline, shown, began, ended)
+        ]
+        specification = Organization(seats, makers_known(place.calls), timeline)
         try:
             budget = BUDGET if thorough else BUDGET // 10
             if search(specification, start(PEOPLE[0]), place.calls, budget=budget).order is not None:

@@ -21,6 +21,7 @@ from tests.faults.model import (
     MEMBER,
     REFUSE,
     RENEW,
+    REPLACE,
     Answer,
     Call,
     Organization,
@@ -28,7 +29,8 @@ from tests.faults.model import (
     start,
     with_stand_ins,
 )
-from tests.faults.wishes import Knowledge
+from tests.faults.moved_clock import REAL_TIME, Stretch
+from tests.faults.wishes import HOUR, Knowledge
 
 PEOPLE = ("ada", "bob", "cem", "dan", "eve")
 START = start("ada")
@@ -49,12 +51,14 @@ def no(reason: str) -> Answer:
     return Answer(None, reason)
 
 
-def specification(calls: Sequence[Call], seats: int | None = None) -> Organization:
-    return Organization(seats, makers_known(calls))
+def specification(
+    calls: Sequence[Call], seats: int | None = None, timeline: Sequence[Stretch] = REAL_TIME
+) -> Organization:
+    return Organization(seats, makers_known(calls), timeline)
 
 
-def has_order(calls: Sequence[Call], seats: int | None = None) -> bool:
-    return search(specification(calls, seats), START, calls).order is not None
+def has_order(calls: Sequence[Call], seats: int | None = None, timeline: Sequence[Stretch] = REAL_TIME) -> bool:
+    return search(specification(calls, seats, timeline), START, calls).order is not None
 
 
 LINK = (1, 2, "ada", "create_link", (), "one", "one")
@@ -241,6 +245,69 @@ def test_nobody_accepts_after_somebody_found_it_expired(
     assert has_order(calls) is possible
 
 
+FORWARD_AND_BACK = (
+    Stretch(-math.inf, 10.1, 0.0),
+    Stretch(10.0, 20.1, 100.0),
+    Stretch(20.0, math.inf, 0.0),
+)
+"""The clock is moved over the end of what ends at 50, and set back."""
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "may_be_alive", "may_have_ended"),
+    [
+        (8, 9, True, False),
+        (9, 11, True, True),
+        (10.05, 10.06, True, True),
+        (12, 13, False, True),
+        (19, 22, True, True),
+        (9, 22, True, True),
+        (21, 22, True, False),
+        (49, 51, True, True),
+        (51, 52, False, True),
+    ],
+)
+@pytest.mark.parametrize("what", ["accept", "preview", "use_token"])
+def test_what_ends_does_so_by_the_clock_of_the_servers(
+    what: str, began: float, ended: float, may_be_alive: bool, may_have_ended: bool
+) -> None:
+    alive, over = {
+        "accept": (Answer(MEMBER), no("INVITATION_EXPIRED")),
+        "preview": (Answer("pending"), Answer("expired")),
+        "use_token": (Answer(None), no("CREDENTIALS_INVALID")),
+    }[what]
+    made = (1, 2, "ada", "make_token", (), "t1", "t1") if what == "use_token" else INVITE
+    for answer, possible in ((alive, may_be_alive), (over, may_have_ended)):
+        calls = history(made, (began, ended, "bob", what, ("t1",), answer))
+        calls[0] = calls[0]._replace(expires_at=50.0)
+        assert has_order(calls, timeline=FORWARD_AND_BACK) is possible
+
+
+def test_the_clock_is_moved_at_one_moment_for_all() -> None:
+    calls = history(
+        INVITE,
+        (9, 11, "ada", "revoke", ("i1",), no("INVITATION_EXPIRED")),
+        (11.5, 12, "ada", "members", (), frozenset({("ada", ADMIN)})),
+        (9, 21, "bob", "accept", ("t1",), MEMBER),
+        (22, 23, "ada", "members", (), frozenset({("ada", ADMIN), ("bob", MEMBER)})),
+    )
+    calls[0] = calls[0]._replace(expires_at=50.0)
+    assert has_order(calls, timeline=FORWARD_AND_BACK)
+    accepted_before = calls[3]._replace(ended=19.0)
+    assert not has_order([*calls[:3], accepted_before, *calls[4:]], timeline=FORWARD_AND_BACK)
+
+
+@pytest.mark.parametrize("status", ["revoked", "expired"])
+def test_what_is_replaced_when_it_ends_may_have_ended_or_not(status: str) -> None:
+    calls = history(
+        INVITE,
+        (4, 6, "ada", "invite", ("bob", MEMBER, REPLACE), "i2", "i2", "t2"),
+        (7, 8, "ada", "invitations", (), frozenset({("i1", "bob", status, ""), ("i2", "bob", "pending", "")})),
+    )
+    calls[0] = calls[0]._replace(expires_at=5.0)
+    assert has_order(calls)
+
+
 def test_seats_are_never_exceeded_and_all_can_be_taken() -> None:
     joins = [(3, 9, who, "join", ("one",), MEMBER) for who in ("bob", "cem")]
     full = (3, 9, "dan", "join", ("one",), no("ORGANIZATION_FULL"))
@@ -265,10 +332,27 @@ def test_the_smallest_history_says_what_is_wrong_and_nothing_else() -> None:
 # Histories that the specification makes itself.
 
 
+def moved_at_random(dice: random.Random) -> Sequence[Stretch]:
+    """Give a clock that is moved by hours, forward and back, a few times in the first seconds."""
+    moments = [0.0, *sorted(dice.uniform(0.0, 1.5) for _ in range(4)), math.inf]
+    offsets = [0.0, *(dice.choice((-5 * HOUR, -HOUR / 2, 0.0, HOUR / 2, 2 * HOUR, 5 * HOUR)) for _ in range(4))]
+    return [Stretch(*one) for one in zip(moments, moments[1:], offsets, strict=False)]
+
+
 def simulated(
-    dice: random.Random, *, calls: int, clients: int, doubt: float = 0.0, seats: int | None = None
+    dice: random.Random,
+    *,
+    calls: int,
+    clients: int,
+    doubt: float = 0.0,
+    seats: int | None = None,
+    timeline: Sequence[Stretch] = REAL_TIME,
 ) -> list[Call]:
     """Let clients call the specification: each call is done at some moment between its beginning and its end."""
+
+    def shown(moment: float) -> float:
+        return moment + next(offset for start, end, offset in timeline if start <= moment < end)
+
     spec, known, state = Organization(seats), Knowledge(PEOPLE, {"ada"}, {"ada"}), START
     numbers, names = itertools.count(), itertools.count()
     history: list[Call] = []
@@ -283,12 +367,12 @@ def simulated(
             wish = known.wish(dice)
             call = Call(next(numbers), wish.what, wish.who, wish.asked, now)
             made = tuple(f"{wish.what}-{next(names)}" for _ in range(MAKES.get(wish.what, 0)))
-            call = call._replace(made=made, expires_at=now + (wish.lasts_seconds or math.inf))
+            call = call._replace(made=made, expires_at=shown(now) + (wish.lasts_seconds or math.inf))
             heapq.heappush(events, (now + dice.uniform(0.001, 0.05), next(numbers), "do", call))
         elif event == "do":
             assert call is not None
             ended = now + dice.uniform(0.001, 0.05)
-            after, answer = spec.perform(state, call._replace(ended=ended), now)
+            after, answer = spec.perform(state, call._replace(ended=ended), shown(now))
             if dice.random() >= doubt:
                 state = after
                 done = call._replace(ended=ended, answer=answer)
@@ -310,9 +394,11 @@ def simulated(
 @given(st.integers(0, 10**9), st.integers(1, 8), st.sampled_from([None, 3]))
 @settings(max_examples=50, deadline=None)
 def test_what_the_specification_answers_has_an_order(seed: int, clients: int, seats: int | None) -> None:
-    calls = simulated(random.Random(seed), calls=60, clients=clients, doubt=0.15, seats=seats)
+    dice = random.Random(seed)
+    timeline = dice.choice((REAL_TIME, moved_at_random(dice)))
+    calls = simulated(dice, calls=60, clients=clients, doubt=0.15, seats=seats, timeline=timeline)
     try:
-        assert has_order(calls, seats)
+        assert has_order(calls, seats, timeline)
     except UndecidedError:
         reject()
 
@@ -331,12 +417,13 @@ def _wrong(what: str, answer: Answer, dice: random.Random) -> Answer:
 @settings(max_examples=100, deadline=None)
 def test_one_wrong_answer_in_a_history_without_doubt_leaves_no_order(seed: int) -> None:
     dice = random.Random(seed)
-    calls = simulated(dice, calls=60, clients=1)
+    timeline = dice.choice((REAL_TIME, moved_at_random(dice)))
+    calls = simulated(dice, calls=60, clients=1, timeline=timeline)
     place = dice.randrange(len(calls))
     answer = calls[place].answer
     assert answer is not None
     calls[place] = calls[place]._replace(answer=_wrong(calls[place].what, answer, dice))
-    assert not has_order(calls)
+    assert not has_order(calls, timeline=timeline)
 
 
 def test_histories_of_hundreds_of_calls_many_in_doubt_are_searched(figure: Callable[[str], None]) -> None:

@@ -11,6 +11,8 @@ from tests.faults.model import ADMIN, MEMBER, REFUSE, RENEW, REPLACE, Call
 LATELY = 4
 """Of how many links, invitations and tokens clients still think: the live ones, and some that are dead."""
 
+HOUR = 3600.0
+
 WEIGHTS = {
     "join": 14,
     "leave": 7,
@@ -31,7 +33,7 @@ WEIGHTS = {
     "invitation": 5,
     "preview": 3,
     "invitations": 4,
-    "make_token": 2,
+    "make_token": 3,
     "revoke_token": 1,
     "use_token": 6,
     "delete": 0.1,
@@ -40,7 +42,7 @@ WEIGHTS = {
 
 @dataclass(frozen=True)
 class Wish:
-    """Something to ask; see `model.Call`. `lasts_seconds` is how long an invitation is to last, None for long."""
+    """Something to ask; see `model.Call`. `lasts_seconds` is how long what is made is to last, None for long."""
 
     what: str
     who: str
@@ -99,6 +101,11 @@ class Knowledge:
         for one, email, _, _ in sorted(call.answer.value)[:1]:
             _remember(self.invitations, (one, email))
 
+    def _learn_token(self, call: Call) -> None:
+        assert call.answer is not None
+        if call.answer.value is not None:
+            _remember(self.tokens, (call.answer.value, call.who))
+
     def _learn_leaving(self, call: Call) -> None:
         self.admins.discard(call.asked[0])
 
@@ -136,7 +143,7 @@ _LEARN = {
     "invite": Knowledge._learn_invitation,
     "invitations": Knowledge._learn_invitations,
     "resend": lambda known, call: _remember(known.invitation_tokens, call.answer.value),
-    "make_token": lambda known, call: _remember(known.tokens, (call.answer.value, call.who)),
+    "make_token": Knowledge._learn_token,
 }
 
 
@@ -171,7 +178,12 @@ def _invite(known: Knowledge, dice: random.Random) -> Wish:
 
 
 def _invite_briefly(known: Knowledge, dice: random.Random) -> Wish:
-    return Wish("invite", "", (known.anybody(dice), MEMBER, REFUSE), lasts_seconds=dice.uniform(0.15, 0.8))
+    return Wish("invite", "", (known.anybody(dice), MEMBER, REFUSE), _some_time(dice))
+
+
+def _some_time(dice: random.Random) -> float:
+    """Give so many seconds that it is over soon, or hours, which are over when somebody moves the clock."""
+    return dice.choice((dice.uniform(0.15, 0.8), HOUR, 4 * HOUR))
 
 
 def _by_invitation(what: str, known: Knowledge, dice: random.Random) -> Wish | None:
@@ -215,7 +227,9 @@ _WISHES = {
     "invitation": lambda known, dice: _by_invitation("invitation", known, dice),
     "preview": lambda known, dice: _by_invitation_token("preview", known, dice),
     "invitations": lambda known, dice: Wish("invitations", known.an_admin(dice)),
-    "make_token": lambda known, dice: Wish("make_token", known.anybody(dice)),
+    "make_token": lambda known, dice: Wish(
+        "make_token", known.anybody(dice), lasts_seconds=dice.choice((None, _some_time(dice)))
+    ),
     "revoke_token": lambda known, dice: _by_token("revoke_token", known, dice),
     "use_token": lambda known, dice: _by_token("use_token", known, dice),
     "delete": lambda known, dice: Wish("delete", known.an_admin(dice)),
