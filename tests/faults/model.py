@@ -344,7 +344,8 @@ class Organization:
         return state._replace(tokens=(*state.tokens, Token(*call.made, call.who, call.expires_at))), call.made[0]
 
     def revoke_token(self, state: State, call: Call, _now: float) -> Done:
-        if not any(token.secret == call.asked[0] and not token.revoked for token in state.tokens):
+        own = (token for token in state.tokens if token.owner == call.who and not token.revoked)
+        if all(token.secret != call.asked[0] for token in own):
             raise Refused("ACCESS_TOKEN_NOT_FOUND")
         return _end_tokens(state, lambda token: token.secret == call.asked[0], call), None
 

@@ -372,8 +372,11 @@ class Client:
         return reply
 
     def _note_done(self, place: Place, call: Call, request: Request, key: str, reply: Reply) -> Call | None:
-        noted = self._note_token(place, call, request, reply) if call.what == "make_token" else None
-        noted = noted or self._note(place, call, reply)
+        if call.what == "make_token":
+            listing = self._send(listing_of_tokens(request), "")
+            noted = self._note(place, *as_listed(place, call, request, reply, listing))
+        else:
+            noted = self._note(place, call, reply)
         if key and self.dice.random() < 0.1:
             self._repeat(place, request, key, reply)
         return noted
@@ -387,22 +390,6 @@ class Client:
         if reply.content is None or _spelled(reply.content) != _spelled(first.content):
             place.wrong.append(f"{request.method} came again with its key and got another answer: {first} {reply}")
 
-    def _note_token(self, place: Place, call: Call, request: Request, reply: Reply) -> Call | None:
-        """Write down a token with its id and its end, which lists alone tell; where they don't, nobody's token."""
-        only = {"pagination": {"pageSize": 100}, "filter": {"userIds": [request.message["userId"]]}}
-        listing = self._send(Request(f"{USERS}/ListPersonalAccessTokens", only, request.bearer), "")
-        found = (listing.content or {}).get("personalAccessTokens", [])
-        pat = next((one for one in found if one["description"] == request.message["description"]), None)
-        if pat is None:
-            return self._note(place, call, Reply({"token": ""}))
-        place.pat_ids[reply.content["token"]] = pat["id"]
-        made, ends = seconds_of(pat["createdAt"]), seconds_of(pat["expiresAt"])
-        asked = float(request.message["validFor"].removesuffix("s")) or DEFAULT_LIFE.total_seconds()
-        if abs(ends - made - asked) > 0.001:
-            place.wrong.append(f"a token that was asked for {asked} seconds lasts from {made} to {ends}")
-        place.shown.append((made, call.began, call.ended))
-        return self._note(place, call._replace(expires_at=ends), reply)
-
     def _note(self, place: Place, call: Call, reply: Reply) -> Call | None:
         with place.lock:
             noted = understood(self.crowd, place, call._replace(number=len(place.calls)), reply)
@@ -415,6 +402,30 @@ class Client:
 def seconds_of(text: str) -> float:
     """Give seconds since 1970 from a timestamp in JSON."""
     return datetime.fromisoformat(text).timestamp()
+
+
+def listing_of_tokens(made: Request) -> Request:
+    """Give what lists the tokens of the user for whom one was made."""
+    only = {"pagination": {"pageSize": 100}, "filter": {"userIds": [made.message["userId"]]}}
+    return Request(f"{USERS}/ListPersonalAccessTokens", only, made.bearer)
+
+
+def as_listed(place: Place, call: Call, made: Request, reply: Reply, listing: Reply) -> tuple[Call, Reply]:
+    """Give a call that made a token, and its answer, with what only lists tell: when it ends, and its id.
+
+    Where it isn't listed (any more) it is as if nobody had learned the secret.
+    """
+    found = (listing.content or {}).get("personalAccessTokens", [])
+    pat = next((one for one in found if one["description"] == made.message["description"]), None)
+    if pat is None:
+        return call, Reply({"token": ""})
+    place.pat_ids[reply.content["token"]] = pat["id"]
+    created, ends = seconds_of(pat["createdAt"]), seconds_of(pat["expiresAt"])
+    asked = float(made.message["validFor"].removesuffix("s")) or DEFAULT_LIFE.total_seconds()
+    if abs(ends - created - asked) > 0.001:
+        place.wrong.append(f"a token that was asked for {asked} seconds lasts from {created} to {ends}")
+    place.shown.append((created, call.began, call.ended))
+    return call._replace(expires_at=ends), reply
 
 
 def understood(crowd: Crowd, place: Place, call: Call, reply: Reply) -> Call | None:

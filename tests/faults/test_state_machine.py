@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -28,15 +27,19 @@ from tests.faults.recording import (
     PEOPLE,
     Reply,
     Request,
+    as_listed,
     asked_for,
     gather,
     json_reason,
+    listing_of_tokens,
     logto_reason,
     understood,
 )
-from tests.faults.wishes import Wish
+from tests.faults.wishes import HOUR, Wish
 
 SEATS = 4
+DAY = 24 * HOUR
+INVITED_SECONDS = 30 * DAY
 person = st.sampled_from(PEOPLE)
 role = st.sampled_from((ADMIN, MEMBER))
 place = st.integers(0, 3)
@@ -54,6 +57,8 @@ class InProcess(RuleBasedStateMachine):
         keys = SecretKeys([b"a key for tests of thirty-two bytes"])
         service = build_service(self.store, keys, clock=self.clock, policy=InvitationPolicy(most_members=SEATS))
         self.wire = Client(build_edge(service), use_cookies=False)
+        # What a token says is remembered for a second of this clock.
+        service.authentication._monotonic = lambda: self.clock.now.timestamp()
         self.crowd = gather(service, [], places=1, seed=0)
         self.crowd.clock = lambda: self.clock.now.timestamp()
         (self.place,) = self.crowd.places
@@ -70,10 +75,12 @@ class InProcess(RuleBasedStateMachine):
         if request is None:
             return
         now = self.clock.now.timestamp()
-        ends = math.inf if lasts_seconds is None else request.message["expiresAt"] / 1000
-        call = understood(
-            self.crowd, self.place, Call(0, what, who, asked, now, now, expires_at=ends), self.send(request)
-        )
+        ends = request.message.get("expiresAt", 1000 * (now + INVITED_SECONDS)) / 1000
+        asking, reply = Call(0, what, who, asked, now, now, expires_at=ends), self.send(request)
+        if what == "make_token" and reply.content:
+            asking, reply = as_listed(self.place, asking, request, reply, self.send(listing_of_tokens(request)))
+            assert asking.expires_at == now + (lasts_seconds or INVITED_SECONDS)
+        call = understood(self.crowd, self.place, asking, reply)
         assert call is not None
         self.state, answer = self.specification.perform(self.state, call, now)
         assert call.answer == answer
@@ -91,9 +98,9 @@ class InProcess(RuleBasedStateMachine):
     def of(self, known: Sequence[Any], number: int) -> Any:
         return known[-1 - number % len(known)] if known else None
 
-    @rule(minutes=st.integers(1, 90))
-    def wait(self, minutes: int) -> None:
-        self.clock.forward(timedelta(minutes=minutes))
+    @rule(time=st.sampled_from((timedelta(seconds=2), timedelta(minutes=20), timedelta(hours=2), timedelta(days=29))))
+    def wait(self, time: timedelta) -> None:
+        self.clock.forward(time)
 
     @rule(what=st.sampled_from(("members", "create_link", "disable_link", "get_link", "invitations")), who=person)
     def about_all(self, what: str, who: str) -> None:
@@ -139,6 +146,25 @@ class InProcess(RuleBasedStateMachine):
             self.ask(what, who, token)
             self.ask("preview", "", token)
 
+    @rule(who=person, lasts_seconds=st.sampled_from((None, 0.5, 0.5 * HOUR, 3 * HOUR, 60 * DAY)))
+    def make_token(self, who: str, lasts_seconds: float | None) -> None:
+        self.ask("make_token", who, lasts_seconds=lasts_seconds)
+
+    @rule(number=place)
+    def use_token(self, number: int) -> None:
+        found = self.of(self.place.known.tokens, number)
+        if found is not None:
+            secret, owner = found
+            self.ask("use_token", owner, secret)
+
+    @rule(who=person, number=place, own=st.booleans())
+    def revoke_token(self, who: str, number: int, own: bool) -> None:
+        found = self.of(self.place.known.tokens, number)
+        if found is not None:
+            secret, owner = found
+            self.ask("revoke_token", owner if own else who, secret)
+            self.ask("use_token", owner, secret)
+
     @rule(who=person, sure=st.integers(0, 9))
     def delete(self, who: str, sure: int) -> None:
         if not sure:
@@ -147,13 +173,14 @@ class InProcess(RuleBasedStateMachine):
 
 def test_the_service_equals_the_model() -> None:
     run_state_machine_as_test(
-        InProcess, settings=settings(max_examples=15, stateful_step_count=30, deadline=None, print_blob=True)
+        InProcess, settings=settings(max_examples=40, stateful_step_count=30, deadline=None, print_blob=True)
     )
 
 
-def test_a_model_that_differs_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("what", ["leave", "use_token"])
+def test_a_model_that_differs_is_told_apart(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     forgetful: Callable[..., Any] = lambda self, state, call, now: (state, None)  # noqa: E731
-    monkeypatch.setattr(Organization, "leave", forgetful)
+    monkeypatch.setattr(Organization, what, forgetful)
     # Not made smaller, which takes long.
     only = settings(max_examples=15, stateful_step_count=30, deadline=None, database=None, phases=[Phase.generate])
     with pytest.raises(AssertionError):
