@@ -493,11 +493,17 @@ def _make_private(path: Path) -> None:
 
 
 def _use_wal(db: Database) -> None:
-    """Switch to WAL. Processes that do so at once on a fresh file collide, beyond the reach of SQLite's timeout."""
+    """Switch to WAL. Processes that do so at once on a fresh file collide, beyond the reach of SQLite's timeout.
+
+    It is done, or refused, when the statement has been followed to its end. Where memory can't be shared SQLite raises
+    nothing, and answers with the mode that stays.
+    """
     until = time.monotonic() + BUSY_TIMEOUT_SECONDS
     while True:
         try:
-            db.execute("PRAGMA journal_mode = WAL")
+            ((mode,),) = db.execute("PRAGMA journal_mode = WAL").fetchall()
+            if mode != "wal":
+                raise OSError(f"SQLite can't keep a write-ahead log there; its journal stays {mode!r}")
             return
         except sqlite3.OperationalError as error:
             if not _is_busy(error) or time.monotonic() > until:

@@ -34,6 +34,7 @@ static int journal = -1;
 static unsigned armed;
 static long first, times, period, seen, failed;
 static int error_number, is_short;
+static char failed_at[PATH_MAX]; /* the file of the first call that failed */
 
 #define REAL(name) ((__typeof__(&name))real(#name))
 static void *real(const char *name) { return dlsym(RTLD_NEXT, name); }
@@ -81,13 +82,13 @@ static void tell(char kind, const char *path, int64_t offset, const void *data, 
 }
 
 /* Whether this call is to fail. */
-static int is_due(unsigned kind) {
+static int is_due(unsigned kind, const char *path) {
     int due = 0;
     pthread_mutex_lock(&lock);
     if (armed & kind) {
         seen++;
         due = seen >= first && (seen - first) % period < times;
-        failed += due;
+        if (due && !failed++) snprintf(failed_at, sizeof failed_at, "%s", path);
     }
     pthread_mutex_unlock(&lock);
     if (due) errno = error_number;
@@ -113,6 +114,7 @@ void disk_calm(void) {
 
 long disk_seen(void) { return seen; }
 long disk_failed(void) { return failed; }
+const char *disk_failed_at(void) { return failed_at; }
 
 static void opened(int fd, const char *path) {
     if (fd < 0 || fd >= MAX_FD) return;
@@ -122,7 +124,7 @@ static void opened(int fd, const char *path) {
 
 static int open_ours(__typeof__(&open) how, const char *path, int flags, mode_t mode) {
     if (!is_ours(path)) return how(path, flags, mode);
-    if (is_due(OPEN)) return -1;
+    if (is_due(OPEN, path)) return -1;
     int was_there = access(path, F_OK) == 0;
     int fd = how(path, flags, mode);
     if (fd >= 0) {
@@ -149,13 +151,13 @@ int close(int fd) {
 }
 
 #define READS(call, ...) \
-    { if (path_of(fd) && is_due(READ)) return -1; return REAL(call)(__VA_ARGS__); }
+    { if (path_of(fd) && is_due(READ, path_of(fd))) return -1; return REAL(call)(__VA_ARGS__); }
 ssize_t read(int fd, void *data, size_t size) READS(read, fd, data, size)
 ssize_t pread(int fd, void *data, size_t size, off_t offset) READS(pread, fd, data, size, offset)
 ssize_t pread64(int fd, void *data, size_t size, off64_t offset) READS(pread64, fd, data, size, offset)
 
 static ssize_t write_ours(int fd, const void *data, size_t size, off64_t offset) {
-    if (is_due(WRITE)) {
+    if (is_due(WRITE, path_of(fd))) {
         if (!is_short || size < 2 || failed % 2 == 0) return -1;
         size /= 2; /* the rest is asked for next, and finds no room */
     }
@@ -180,7 +182,7 @@ ssize_t write(int fd, const void *data, size_t size) {
 
 #define TRUNCATES(call, type) \
     int call(int fd, type size) { \
-        if (path_of(fd)) { if (is_due(TRUNCATE)) return -1; tell('T', path_of(fd), size, NULL, 0); } \
+        if (path_of(fd)) { if (is_due(TRUNCATE, path_of(fd))) return -1; tell('T', path_of(fd), size, NULL, 0); } \
         return REAL(call)(fd, size); \
     }
 TRUNCATES(ftruncate, off_t)
@@ -190,7 +192,7 @@ TRUNCATES(ftruncate64, off64_t)
 #define SYNCS(call) \
     int call(int fd) { \
         if (!path_of(fd)) return REAL(call)(fd); \
-        if (is_due(SYNC)) { tell('F', path_of(fd), 0, NULL, 0); return -1; } \
+        if (is_due(SYNC, path_of(fd))) { tell('F', path_of(fd), 0, NULL, 0); return -1; } \
         tell('S', path_of(fd), 0, NULL, 0); \
         return 0; \
     }
@@ -199,7 +201,7 @@ SYNCS(fdatasync)
 
 int unlink(const char *path) {
     if (is_ours(path)) {
-        if (is_due(NAMES)) return -1;
+        if (is_due(NAMES, path)) return -1;
         tell('U', path, 0, NULL, 0);
     }
     return REAL(unlink)(path);
@@ -207,7 +209,7 @@ int unlink(const char *path) {
 
 #define NAMES_TWO(call, kind) \
     int call(const char *from, const char *to) { \
-        if (is_ours(to)) { if (is_due(NAMES)) return -1; } \
+        if (is_ours(to) && is_due(NAMES, to)) return -1; \
         int done = REAL(call)(from, to); \
         if (done == 0 && is_ours(to)) tell(kind, from, 0, to, strlen(to)); \
         return done; \
@@ -216,7 +218,7 @@ NAMES_TWO(rename, 'R')
 NAMES_TWO(link, 'L')
 
 int mkdir(const char *path, mode_t mode) {
-    if (is_ours(path) && is_due(NAMES)) return -1;
+    if (is_ours(path) && is_due(NAMES, path)) return -1;
     int done = REAL(mkdir)(path, mode);
     if (done == 0 && is_ours(path)) tell('M', path, 0, NULL, 0);
     return done;

@@ -11,6 +11,7 @@ import itertools
 import json
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -40,6 +41,10 @@ from tests.faults.ledger import SECRET, Book, Step, tell
 from tests.store.making import an_organization
 
 FOREVER = 2**40
+ITS_DIRECTORY = "its directory"
+FORMAT, HAS_WAL = slice(18, 20), b"\2\2"
+"""Where a database says how it is to be read and written, and what it says when there is a write-ahead log."""
+
 _disk = ctypes.CDLL(None)
 
 
@@ -76,19 +81,23 @@ def disarm() -> None:
 
 @dataclass
 class Report:
-    """What happened. With a stride above 1 only some points are tried."""
+    """What happened. Of points only every `stride`th is tried, from `first` on."""
 
+    first: int = 1
     stride: int = 1
     points: int = 0
     refused: int = 0
+    silent: Counter[str] = field(default_factory=Counter)
+    """At how many points nobody was told, for each file of which a call failed then."""
     wrong: list[str] = field(default_factory=list)
 
 
 def at_every_point(report: Report, fault: Fault, attempt: Callable[[int], None]) -> None:
     """Attempt something with the n-th call failing, until there is no n-th call any more."""
-    for nth in itertools.count(1, report.stride):
+    for nth in itertools.count(report.first, report.stride):
         if report.wrong:
             return
+        told = report.refused
         fault.arm(nth)
         attempt(nth)
         failed = _disk.disk_failed()
@@ -96,12 +105,21 @@ def at_every_point(report: Report, fault: Fault, attempt: Callable[[int], None])
         if not failed:
             return
         report.points += 1
+        if report.refused == told:
+            report.silent[failed_file()] += 1
+
+
+def failed_file() -> str:
+    """Name the file of which a call failed first, as SQLite names files beside the database's: "", "-wal"."""
+    _disk.disk_failed_at.restype = ctypes.c_char_p
+    name = Path(_disk.disk_failed_at().decode()).name
+    return name[name.index(".db") + 3 :] if ".db" in name else ITS_DIRECTORY
 
 
 class Scene:
     """A service on a file, and how it is asked."""
 
-    def __init__(self, directory: Path, stride: int) -> None:
+    def __init__(self, directory: Path, report: Report) -> None:
         # So that what is read comes from the disk, and the file itself is written often.
         bare.set_pragmas("mmap_size = 0; cache_size = 5; wal_autocheckpoint = 30")
         self.book = Book(directory / "organizations.db")
@@ -109,7 +127,7 @@ class Scene:
         self.store = SqliteStore(self.book.path, self.clock)
         self.service = build_service(self.store, SecretKeys([SECRET.encode()]), clock=self.clock)
         self.edge: Edge = build_edge(self.service)
-        self.report = Report(stride)
+        self.report = report
 
     def ask(self, step: Step, key: str) -> tuple[int, Any, str | None]:
         headers = {"authorization": f"Bearer {self.book.tokens[step.person]}", "idempotency-key": key}
@@ -200,11 +218,14 @@ class Scene:
 
         def attempt(nth: int) -> None:
             path = self.book.path.with_name(f"{fault.calls.name}-{fault.error}-{nth}.db")
+            told = self.report.refused
             try:
                 SqliteStore(path, self.clock).close()
             except StoreSetupError:
                 self.report.refused += 1
             disarm_keeping_count()
+            if self.report.refused == told and path.read_bytes()[FORMAT] != HAS_WAL:
+                self.wrong(f"{nth}: it was opened as if all were well, and has no write-ahead log")
             store = SqliteStore(path, self.clock)
             with store.transaction() as tx:
                 tx.add_organization(an_organization("works"))
@@ -291,7 +312,7 @@ class Mailer:
 
 def main() -> None:
     directory, what, fault = Path(sys.argv[1]), sys.argv[2], FAULTS[sys.argv[3]]
-    scene = Scene(directory, int(sys.argv[4]))
+    scene = Scene(directory, Report(*map(int, sys.argv[4:])))
     getattr(scene, what)(fault)
     print(json.dumps(vars(scene.report)))
 
