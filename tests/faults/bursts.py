@@ -100,6 +100,14 @@ def demoted_while_acting(stage: Stage) -> None:
     )
 
 
+def removed_while_acting(stage: Stage) -> None:
+    """An admin is removed while they make somebody an admin; whoever removed them looks who is there."""
+    stage.member(BOB, ADMIN)
+    stage.member(CEM)
+    promote = [Wish("set_role", BOB, (CEM, ADMIN))]
+    stage.at_once(promote, promote, [0.004, Wish("leave", ADA, (BOB,)), Wish("members", ADA), Wish("members", CEM)])
+
+
 def last_admins_go(stage: Stage) -> None:
     """Both admins go at once, one by leaving."""
     stage.member(BOB, ADMIN)
@@ -241,6 +249,7 @@ def ended_by_the_clock(stage: Stage) -> None:
 TOGETHER: Sequence[Callable[[Stage], None]] = (
     one_seat_left,
     demoted_while_acting,
+    removed_while_acting,
     last_admins_go,
     replaced_while_joining,
     two_links_at_once,
