@@ -318,8 +318,8 @@ def main() -> None:
     "--limits",
     envvar="LIMITS",
     default="",
-    help="Limits to change, like 'caller=600/1m guesses=off'; off turns all off. Each process counts for itself."
-    f" Default: {DEFAULT_LIMITS}.",
+    help="Limits to change, like 'caller=600/1m guesses=off'; off turns all off. Each process counts for itself, except"
+    f" inviter, invitations and recipient, which the database counts. Default: {DEFAULT_LIMITS}.",
 )
 @click.option(
     "--trusted-proxies",
