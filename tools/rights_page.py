@@ -21,7 +21,8 @@ HEAD = """\
 Every operation of every face, and what each kind of caller is answered: ✓ is what was asked for, anything else a reason
 from [errors.md](errors.md). The tests in `tests/rights` send each of these requests, over Connect, gRPC and gRPC-Web
 where there is an RPC, in one process and to real servers on SQLite and PostgreSQL; an operation that isn't in this
-table fails them.
+table fails them. Beside them there are pages and their files, the way back from a sign-in provider, health
+(`/healthz`, `/readyz`, `grpc.health.v1.Health`) and server reflection: they answer everybody, and tell of nobody.
 
 What a caller may not know of answers exactly as what doesn't exist; only an invitation's id tells whoever holds it that
 the invitation is for another address. A role that changes and a member who leaves count from the next call on at every

@@ -18,11 +18,14 @@ from server.domain.errors import (
 )
 from server.domain.secrets import SecretKeys
 from server.faces.rest import RestFace
+from server.faces.sessions import CALLBACK_PATH
 from server.faces.spelling import clerk_id, logto_id
 from server.main import build_service
 from server.oidc import IssuerConfig, JwtVerifier
 from server.ports import InvitationFilter
+from server.serve import MOUNTS
 from server.store.sqlite import SqliteStore
+from server.web.pages import SEGMENTS
 from server.wires import build_edge
 from tests.conftest import KEY, GivenClock
 from tests.faces.wire import CONNECT_JSON, PROTOCOLS, Wire
@@ -75,6 +78,22 @@ def test_every_operation_of_every_face_is_in_the_table_once(court: Court) -> Non
     assert {row.operation for row in ROWS if row.operation in ROUTES} == routes
     assert len({row.operation for row in ROWS}) == len(ROWS)
     assert {row.operation for row in ROWS} == RPCS.keys() | ROUTES.keys()
+
+
+def test_what_answers_beside_the_table_is_for_everybody(court: Court) -> None:
+    """Pages, the way back from a provider, health, and descriptions of the services; what comes new fails here."""
+    faces = {path for path, application in court.wire.edge._faces.items() if not isinstance(application, RestFace)}
+    assert faces == {*SEGMENTS, CALLBACK_PATH}
+    mounted = {mount.path for mount in MOUNTS if mount.app != "server.mounts:wsgi"}
+    assert mounted == {f"/grpc.reflection.{version}.ServerReflection" for version in ("v1", "v1alpha")}
+    tokens = (None, "orgsvc_nothing", court.account_token("Ada"))
+    for protocol in PROTOCOLS:
+        answers = [court.wire.call(protocol, "grpc.health.v1.Health/Check", token=token) for token in tokens]
+        assert [answer.code for answer in answers] == ["ok"] * len(tokens)
+        assert len({str(answer.same()) for answer in answers}) == 1
+    for path in ("/healthz", "/readyz"):
+        asked = [court.wire.http(path, headers={"authorization": f"Bearer {token}"}) for token in tokens]
+        assert len({str(answer.same()) for answer in asked}) == 1
 
 
 @pytest.mark.parametrize("caller", CALLERS)
