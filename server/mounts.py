@@ -40,6 +40,7 @@ _tell = configure_logs(_settings.log_format, _settings.log_level)
 LAST_USED_EVERY_SECONDS = 30.0
 SEND_EVERY_SECONDS = 1.0
 FORGET_EVERY_SECONDS = 600.0
+RENEW_EVERY_SECONDS = 60.0
 STOPPING_SECONDS = 5.0
 """How long a mail that is being sent may still take when the server stops; it would be sent again otherwise."""
 
@@ -78,6 +79,8 @@ _background.every(FORGET_EVERY_SECONDS, _service.sessions.forget_old, "old sessi
 _background.every(FORGET_EVERY_SECONDS, _service.sign_in.forget_old, "old codes to sign in were not removed")
 _background.every(FORGET_EVERY_SECONDS, _service.invitations.forget_limit_uses, "old uses of limits were not removed")
 _background.every(FORGET_EVERY_SECONDS, partial(forget_old, _store, utc_now), "old mails were not removed")
+if _verifier is not None:
+    _background.every(RENEW_EVERY_SECONDS, _verifier.renew_keys, "keys of issuers were not fetched")
 if _outbox is not None:
     send_due = partial(_outbox.send_due, _background.stopping.is_set)
     _background.every(SEND_EVERY_SECONDS, send_due, "mails were not sent")

@@ -130,6 +130,14 @@ class JwtVerifier:
             raise ValueError("another party's token")
         return claims
 
+    def renew_keys(self) -> None:
+        """Fetch keys anew that are old; called now and then beside the requests.
+
+        So a key that its issuer has withdrawn doesn't wait for somebody to come, who would be let in by it.
+        """
+        for _, keys in self._trusted.values():
+            keys.renew()
+
     def discovery(self, issuer: str) -> Mapping[str, Any]:
         """Give what a trusted issuer says of itself; `ISSUER_UNAVAILABLE` if it could never be asked."""
         return self._trusted[issuer][1].discovery()
@@ -267,9 +275,13 @@ class _IssuerKeys:
             self._refresh("no keys yet", WAIT_SECONDS)
         if self._published is None:
             raise ServiceError(ISSUER_UNAVAILABLE, retry_after_seconds=PAUSE_SECONDS["no keys yet"])
-        if self._has_passed(KEYS_FRESH_SECONDS, self._published.at):
-            self._refresh("keys are old", 0)
+        self.renew(wait_seconds=0)
         return self._published
+
+    def renew(self, wait_seconds: float = WAIT_SECONDS) -> None:
+        """Have keys that are old fetched again, and wait so long for them."""
+        if self._published is not None and self._has_passed(KEYS_FRESH_SECONDS, self._published.at):
+            self._refresh("keys are old", wait_seconds)
 
     def _refresh(self, reason: str, wait_seconds: float) -> None:
         """Have the keys fetched, unless it was done lately for this reason; wait for a fetch under way."""

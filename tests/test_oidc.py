@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import ssl
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -32,6 +34,7 @@ from tests.oidc_issuer import (
     new_key,
     segment,
 )
+from tests.running import clean_environ
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -796,6 +799,38 @@ def test_32_threads_with_old_keys_cause_one_fetch(accounts: Issuer, verifier: Jw
     assert len(at_once(32, lambda: verifier.verify(token))) == 32
     settle(accounts)
     assert (accounts.fetches, accounts.asked[JWKS_PATH]) == (2, 2)
+
+
+def test_a_key_that_was_withdrawn_counts_for_nobody_once_keys_are_renewed_though_nobody_came(
+    accounts: Issuer, verifier: JwtVerifier, clock: SetClock
+) -> None:
+    verifier.renew_keys()
+    assert accounts.fetches == 0
+    verifier.verify(accounts.mint())
+    clock.advance(599)
+    token = accounts.mint()
+    accounts.rotate()
+    verifier.renew_keys()
+    assert accounts.fetches == 1
+    clock.advance(1)
+    verifier.renew_keys()
+    assert accounts.fetches == 2
+    assert refusal(verifier, token) is CREDENTIALS_INVALID
+
+
+_WHAT_IS_DONE_BESIDE = """
+from server.background import Background
+Background.every = lambda self, seconds, work, *rest: print(seconds, getattr(work, "__qualname__", ""))
+import server.mounts
+"""
+
+
+def test_a_server_renews_keys_every_minute(accounts: Issuer, tmp_path: Path) -> None:
+    trusted = {"OIDC_ISSUER": accounts.url, "OIDC_AUDIENCE": AUDIENCE}
+    environ = clean_environ() | trusted | {"DATABASE_URL": f"sqlite:///{tmp_path / 'organizations.db'}"}
+    done = subprocess.run([sys.executable, "-c", _WHAT_IS_DONE_BESIDE], env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "60.0 JwtVerifier.renew_keys" in done.stdout.splitlines()
 
 
 # What is taken from a token.
