@@ -84,7 +84,7 @@ def any_rpc(data: bytes) -> Answer:
     if who & 0x80:
         headers["idempotency-key"] = "once"
     answer = stage().wire.http(f"/{methods()[which % len(methods())]}", body, headers)
-    _require_no_failure(answer)
+    require_no_failure(answer)
     return answer
 
 
@@ -110,7 +110,7 @@ REST_PATHS = tuple(
             "organization-roles",
             "one-time-tokens/verify",
         ),
-        "": ("healthz", "readyz", "invitations", "session/callback", ""),
+        "": ("healthz", "readyz", "invitations", "sign-in/callback", ""),
     }.items()
     for path in paths
 )
@@ -132,11 +132,11 @@ def any_rest(data: bytes) -> Answer:
     if who & 0x80:
         headers["idempotency-key"] = "once"
     answer = here.wire.http(path, body, headers, http_method=VERBS[how % 0x40 % len(VERBS)], query=query)
-    _require_no_failure(answer)
+    require_no_failure(answer)
     return answer
 
 
-def _require_no_failure(answer: Answer) -> None:
+def require_no_failure(answer: Answer) -> None:
     said: dict[str, Any] = {**answer.headers, **answer.trailers}
     # 501 is a method that we don't have.
     assert answer.status < 500 or answer.status == 501, answer.body[:300]

@@ -5,29 +5,24 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from urllib.parse import urlsplit
-
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from urllib.parse import urljoin, urlsplit
 
 from server.domain import address
 from server.domain.errors import ServiceError
 from server.domain.metadata import require_metadata
 from server.domain.redirect import is_allowed_redirect
+from server.domain.session import local_path
 from server.faces import spelling
 from server.faces.connect import bearer_token
 from server.faces.own_pages import SESSION_COOKIE, OwnPages, cookie
 from server.faces.rest import _json
-from server.mail.languages import best_language
+from server.mail.languages import LANGUAGES, best_language
 from server.mail.names import MAX_NAME_LENGTH, harmless
 from server.oidc import IssuerConfig, JwtVerifier
 from server.service.idempotency import canonical
@@ -35,34 +30,25 @@ from server.service.paging import page_place, page_token
 from server.settings import Settings, SettingsError
 from server.store.postgres import parameters
 from server.store.sql_store import StoreSetupError
+from tests.fuzz import targets_of_faces, targets_of_mail, targets_of_sign_in
+from tests.fuzz.issuer import ISSUER, now, signed
+from tests.fuzz.issuer import jwks as jwks_of_issuer
+from tests.fuzz.texts import any_text
 
 Target = Callable[[bytes], None]
 
 ORIGINS = ("https://app.example.com", "http://localhost:3000", "https://[::1]:8443")
-ISSUER = "https://issuer.example.com"
-
-
-def _text(data: bytes) -> str:
-    """Give text of any kind: also with halves of surrogate pairs, as JSON can have them."""
-    return data.decode("utf-8", "surrogatepass") if data[:1] == b"\xed" else data.decode("utf-8", "replace")
-
-
-def _any_text(data: bytes) -> str:
-    try:
-        return _text(data)
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
 
 
 def token(data: bytes) -> None:
     with suppress(ServiceError):
-        found = bearer_token(_any_text(data))
+        found = bearer_token(any_text(data))
         assert found
         assert found == found.strip()
 
 
 def page(data: bytes) -> None:
-    text = _any_text(data)
+    text = any_text(data)
     with suppress(ServiceError):
         place = page_place("list", text, str, int)
         if place is not None:
@@ -70,7 +56,7 @@ def page(data: bytes) -> None:
 
 
 def addresses(data: bytes) -> None:
-    text = _any_text(data)
+    text = any_text(data)
     if address.is_address(text):
         assert text.encode()
         key = address.address_key(text)
@@ -86,18 +72,20 @@ def addresses(data: bytes) -> None:
 
 
 def redirects(data: bytes) -> None:
-    url = _any_text(data)
+    url = any_text(data)
     if is_allowed_redirect(url, ORIGINS):
         parts = urlsplit(url)
         assert f"{parts.scheme}://{parts.netloc}" in ORIGINS
         scheme, _, rest = url.partition(":")
         spelt = f"{scheme.lower()}:{rest}"
         assert any(spelt == origin or spelt[len(origin)] in "/?#" for origin in ORIGINS if spelt.startswith(origin))
+    with suppress(ServiceError):
+        assert urlsplit(urljoin("https://here.example/", local_path(url))).netloc == "here.example"
 
 
 def settings(data: bytes) -> None:
     """The first byte says which setting; what can't be used is a `SettingsError`, which says what to do."""
-    text = _any_text(data[1:]).replace("\0", "")
+    text = any_text(data[1:]).replace("\0", "")
     readers: tuple[Callable[[], object], ...] = (
         lambda: Settings(database_url=text).sqlite_path,
         lambda: Settings(oidc_issuer=text, oidc_audience=text).issuers,
@@ -114,40 +102,17 @@ def settings(data: bytes) -> None:
         readers[(data[0] if data else 0) % len(readers)]()
 
 
-_PRIVATE = ec.derive_private_key(0x1D5EA5E, ec.SECP256R1())
-
-
-def _packed(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
-
-
-def _jwks() -> bytes:
-    numbers = _PRIVATE.public_key().public_numbers()
-    x, y = (_packed(number.to_bytes(32, "big")).decode() for number in (numbers.x, numbers.y))
-    return json.dumps({"keys": [{"kty": "EC", "crv": "P-256", "kid": "1", "x": x, "y": y}]}).encode()
-
-
-def _signed(header: bytes, claims: bytes) -> bytes:
-    said = _packed(header) + b"." + _packed(claims)
-    r, s = decode_dss_signature(_PRIVATE.sign(said, ec.ECDSA(hashes.SHA256())))
-    return said + b"." + _packed(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
-
-
-def _now() -> datetime:
-    return datetime(2030, 1, 1, tzinfo=UTC)
-
-
 @cache
 def _verifier() -> JwtVerifier:
     discovery = json.dumps({"issuer": ISSUER, "jwks_uri": f"{ISSUER}/keys"}).encode()
     config = IssuerConfig(ISSUER, ("us",))
-    return JwtVerifier((config,), _now, lambda url: _jwks() if url.endswith("/keys") else discovery)
+    return JwtVerifier((config,), now, lambda url: jwks_of_issuer() if url.endswith("/keys") else discovery)
 
 
 def jwt(data: bytes) -> None:
     """A token as it comes, or a header and claims with a zero between them, signed by the issuer whatever they say."""
     header, zero, claims = data.partition(b"\0")
-    written = _signed(header, claims) if zero else data
+    written = signed(header, claims) if zero else data
     try:
         found = _verifier().verify(written.decode("latin-1"))
     except ServiceError:
@@ -162,10 +127,10 @@ def jwks(data: bytes) -> None:
     """What an issuer publishes: its metadata, and after a zero its keys."""
     discovery, _, keys = data.partition(b"\0")
     verifier = JwtVerifier(
-        (IssuerConfig(ISSUER, ("us",)),), _now, lambda url: discovery if url.endswith("configuration") else keys
+        (IssuerConfig(ISSUER, ("us",)),), now, lambda url: discovery if url.endswith("configuration") else keys
     )
     with suppress(ServiceError):
-        verifier.verify(_signed(b'{"alg":"ES256","kid":"1"}', b'{"iss":"%s"}' % ISSUER.encode()).decode())
+        verifier.verify(signed(b'{"alg":"ES256","kid":"1"}', b'{"iss":"%s"}' % ISSUER.encode()).decode())
 
 
 def cookies(data: bytes) -> None:
@@ -196,7 +161,7 @@ def rest_json(data: bytes) -> None:
 
 
 def ids(data: bytes) -> None:
-    text = _any_text(data)
+    text = any_text(data)
     for kind in ("account", "organization", "invitation"):
         found = spelling.from_any_spelling(kind, text)
         if found is not None:
@@ -207,8 +172,8 @@ def ids(data: bytes) -> None:
 
 
 def names(data: bytes) -> None:
-    text = _any_text(data)
-    best_language(text)
+    text = any_text(data)
+    assert best_language(text) in LANGUAGES
     made = harmless(text)
     assert len(made) <= MAX_NAME_LENGTH
     assert "\n" not in made
@@ -234,6 +199,9 @@ TARGETS: dict[str, Target] = {
     for target in (
         *(token, page, addresses, redirects, settings, jwt, jwks, cookies),
         *(canonical_json, rest_json, ids, names, wire, faces),
+        *targets_of_faces.TARGETS,
+        *targets_of_mail.TARGETS,
+        *targets_of_sign_in.TARGETS,
     )
 }
 
@@ -265,7 +233,7 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
         b'{"alg":"none"}\0{}',
         b"a.b.c",
     ),
-    "jwks": (json.dumps({"issuer": ISSUER, "jwks_uri": f"{ISSUER}/k"}).encode() + b"\0" + _jwks(),),
+    "jwks": (json.dumps({"issuer": ISSUER, "jwks_uri": f"{ISSUER}/k"}).encode() + b"\0" + jwks_of_issuer(),),
     "cookies": (b"__Host-session=abc; x=y\0https://app.example.com\0app.example.com\0cookie",),
     "canonical_json": (b'{"b":1,"a":[1.5,null,"\\u00e4"]}', b"[1e400]", b'{"a":1,"a":2}', b'"\\ud800"'),
     "rest_json": (b'{"email":"a@example.com","public_metadata":{"a":[1,2.5,true]}}', b'"\\ud83d\\ude00"', b"1e999"),
@@ -273,6 +241,9 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
     "names": ("Ada’s Café · evil.com".encode(), b"de-AT", b"https://evil.com/x", "\u202eabc".encode()),
     "wire": (b"\0\0\0{}", b"\1\4\0" + b"\x0a\x24", b'\5\0\1{"organizationId":"IT"}'),
     "faces": (b'\0\0\1{"name":"x"}', b"\1\1\1/clerk/v1/organizations?limit=1\0{}", b"\1\1\1?li\xedit=1\0{}"),
+    **targets_of_faces.SEEDS,
+    **targets_of_mail.SEEDS,
+    **targets_of_sign_in.SEEDS,
 }
 
 
