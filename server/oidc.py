@@ -348,6 +348,10 @@ def _can_verify(key: Key, algorithm: JWSAlgModel) -> bool:
 def require_safe_url(url: str) -> None:
     """Raise ValueError unless nobody on the way can change what the URL gives: https, or this machine."""
     parts = urlsplit(url)
+    before, bracket, rest = parts.netloc.rpartition("@")[2].partition("[")
+    if bracket and (before or rest.partition("]")[2][:1] not in ("", ":")):
+        # Some versions of Python read a host out of `other[::1]`.
+        raise ValueError(f"{url!r} has no host that can be read")
     is_local = parts.scheme == "http" and is_this_machine(parts.hostname or "")
     if not parts.hostname or not (parts.scheme == "https" or is_local):
         raise ValueError(f"{url!r} is not an https URL")

@@ -104,6 +104,8 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
         b'\0{"id_token":"ID_TOKEN","access_token":"abc"}\0{"sub":"ada","email":"ada@example.com","email_verified":true}',
         json.dumps(_DISCOVERY).encode() + b'\0{"id_token":"a.b.c"}',
         json.dumps(_DISCOVERY | {"authorization_endpoint": "http://[::1]/x?y"}).encode(),
+        # This once broke it: Python's parser read [::1] as the host.
+        json.dumps(_DISCOVERY | {"authorization_endpoint": "http://n[::1]/x?y"}).encode(),
     ),
     "way_back": (
         b"SEALED\0code=a&state=b",
