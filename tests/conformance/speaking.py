@@ -100,7 +100,7 @@ class Line:
         self, speech: Speech, path: str, body: bytes, headers: Mapping[str, str] | None = None, *, verb: str = "POST"
     ) -> Answer:
         """Send a body as it stands; give the answer, read."""
-        sent = {"content-type": speech.content_type, "authorization": f"Bearer {self.token}", **(headers or {})}
+        sent = {"content-type": speech.content_type, **self._credentials(), **(headers or {})}
         if speech.protocol == "grpc":
             return speech.read(self._send_h2(path, body, sent, verb))
         sent.setdefault("accept-encoding", "identity")
@@ -110,6 +110,9 @@ class Line:
             content = b"".join(answer.iter_raw())
         assert answer.http_version == f"HTTP/{speech.http}"
         return speech.read(Answer(answer.status_code, dict(answer.headers), content))
+
+    def _credentials(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.token}"} if self.token else {}
 
     def call(
         self,

@@ -12,6 +12,8 @@ import pytest
 from tests.fuzz.requests import DEEP_BODIES, nested_metadata
 from tests.running import RunningServer, running_server
 
+pytestmark = pytest.mark.timeout(300)
+
 DEEP, LIMIT = 100_000, 1024 * 1024
 GITPOD = "/gitpod.v1.OrganizationService/GetOrganization"
 INVITATIONS = "/invitations.v1.InvitationService/PreviewInvitation"

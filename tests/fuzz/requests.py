@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from dataclasses import dataclass
 from typing import Any
 
 TEXTS = (
@@ -45,35 +46,45 @@ def _delimited(number: int, content: bytes) -> bytes:
     return varint(number << 3 | 2) + varint(len(content)) + content
 
 
-def message(desc: Any, dice: random.Random, texts: tuple[str, ...], depth: int = 6) -> bytes:
+@dataclass(frozen=True)
+class Values:
+    """What fields are given. `tame` ones are given once at most, and nothing that the message doesn't have."""
+
+    texts: tuple[str, ...]
+    numbers: tuple[int, ...] = NUMBERS
+    tame: bool = False
+
+
+def message(desc: Any, dice: random.Random, values: Values, depth: int = 6) -> bytes:
     """Write a message: some of its fields, now and then twice, in any order, and some that it doesn't have."""
-    fields = [field for field in desc.fields for _ in range(dice.choice((0, 1, 1, 1, 2)))]
+    times = (0, 1, 1, 1, 1 if values.tame else 2)
+    fields = [field for field in desc.fields for _ in range(dice.choice(times))]
     dice.shuffle(fields)
-    written = b"".join(_field(field, dice, texts, depth) for field in fields)
-    if dice.random() < 0.1:
+    written = b"".join(_field(field, dice, values, depth) for field in fields)
+    if not values.tame and dice.random() < 0.1:
         written += _delimited(dice.choice((999, 2**29 - 1)), b"unknown")
     return written
 
 
-def _field(field: Any, dice: random.Random, texts: tuple[str, ...], depth: int) -> bytes:
+def _field(field: Any, dice: random.Random, values: Values, depth: int) -> bytes:
     kind, number = int(field.proto.type), field.number
     if kind == _MESSAGE:
-        return _delimited(number, _inner(field.value, dice, texts, depth - 1)) if depth else b""
+        return _delimited(number, _inner(field.value, dice, values, depth - 1)) if depth else b""
     if kind in (_STRING, _BYTES):
-        return _delimited(number, dice.choice(texts).encode())
+        return _delimited(number, dice.choice(values.texts).encode())
     if kind in _VARINTS:
-        return varint(number << 3) + varint(dice.choice(NUMBERS))
+        return varint(number << 3) + varint(dice.choice(values.numbers))
     if kind in (_DOUBLE, _FIXED64, _SFIXED64):
         return varint(number << 3 | 1) + struct.pack("<d", dice.choice(DOUBLES))
     return varint(number << 3 | 5) + struct.pack("<f", 1.5)
 
 
-def _inner(value: Any, dice: random.Random, texts: tuple[str, ...], depth: int) -> bytes:
+def _inner(value: Any, dice: random.Random, values: Values, depth: int) -> bytes:
     """Write what stands in a field of messages: one, one of a list, or an entry of a map."""
     if hasattr(value, "key"):
-        inner = message(value.value, dice, texts, depth) if hasattr(value.value, "fields") else b"x"
-        return _delimited(1, dice.choice(texts).encode()) + _delimited(2, inner)
-    return message(getattr(value, "message", None) or value.element, dice, texts, depth)
+        inner = message(value.value, dice, values, depth) if hasattr(value.value, "fields") else b"x"
+        return _delimited(1, dice.choice(values.texts).encode()) + _delimited(2, inner)
+    return message(getattr(value, "message", None) or value.element, dice, values, depth)
 
 
 def damaged(written: bytes, dice: random.Random) -> bytes:
