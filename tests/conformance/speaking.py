@@ -52,6 +52,7 @@ class Speech:
         return message if self.is_connect else struct.pack(">BI", flags, len(message)) + message
 
     def compressed(self, message: bytes) -> bytes:
+        """Give a message as it stands in a body when it is compressed."""
         return self.framed(gzip.compress(message), 1)
 
     def timeout(self, milliseconds: int) -> dict[str, str]:
@@ -126,18 +127,16 @@ class Line:
         """Send a message to a method."""
         written = self.written(speech, method, message or {})
         sent = {**({speech.encoding: "gzip"} if compressed else {}), **(headers or {})}
-        body = speech.compressed(written) if compressed and not speech.is_connect else speech.framed(written)
-        if compressed and speech.is_connect:
-            body = gzip.compress(written)
+        body = speech.compressed(written) if compressed else speech.framed(written)
         return self.send(speech, self.path(method), body, sent)
 
     def path(self, method: str) -> str:
         return f"/{self.wire.method(method).service_name}/{method}"
 
-    def get(self, path: str, query: str, *, token: str | None = None) -> Answer:
+    def get(self, path: str, query: str, *, http: str = "1.1") -> Answer:
         """Ask by GET, as Connect has it."""
-        headers = {"authorization": f"Bearer {token or self.token}", "accept-encoding": "identity"}
-        answer = self._clients["1.1"].get(f"{self.server.url}{path}?{query}", headers=headers)
+        headers = {**self._credentials(), "accept-encoding": "identity"}
+        answer = self._clients[http].get(f"{self.server.url}{path}?{query}", headers=headers)
         return read_answer(CONNECT_JSON, Answer(answer.status_code, dict(answer.headers), answer.content))
 
     def _send_h2(self, path: str, body: bytes, headers: Mapping[str, str], verb: str) -> Answer:
