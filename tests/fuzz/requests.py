@@ -138,12 +138,14 @@ DEEP_BINARY = {
 
 def nested_metadata(depth: int) -> bytes:
     """A Struct in a Struct, as deep as is said, in CreateInvitation's public metadata."""
-    value = b"\x12" + varint(9) + b"\x11" + bytes(8)
-    content = b""
+    # What opens each level, from the innermost outwards, and how long all is that stands in it.
+    opened, length = [], 0
     for _ in range(depth):
-        entry = b"\x0a\x01a" + b"\x12" + varint(len(content)) + content
-        fields = b"\x0a" + varint(len(entry)) + entry
-        content = b"\x2a" + varint(len(fields)) + fields
-    metadata = content[1:] if content else value
+        entry = b"\x0a\x01a\x12" + varint(length)
+        fields = b"\x0a" + varint(len(entry) + length)
+        struct_ = b"\x2a" + varint(len(fields) + len(entry) + length)
+        opened.append(struct_ + fields + entry)
+        length += len(opened[-1])
+    metadata = b"".join(reversed(opened))[1:] if opened else b"\x12" + varint(9) + b"\x11" + bytes(8)
     invitation = b"\x2a" + metadata
     return b"\x12" + varint(len(invitation)) + invitation
