@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar, cast
 
 import protovalidate
@@ -15,6 +16,7 @@ from connectrpc.interceptor import InterceptorSync
 from connectrpc.method import IdempotencyLevel
 from connectrpc.request import RequestContext
 from protobuf import Message
+from protobuf.wkt import Timestamp
 
 from server.domain.account import BackendKey, Caller
 from server.domain.errors import (
@@ -33,7 +35,7 @@ from server.faces.exchange import current_exchange
 from server.faces.own_pages import OwnPages
 from server.service.call import Call, retried
 from server.service.idempotency import Idempotency, canonical
-from server.service.limits import Limits
+from server.service.limits import Find, Limits
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,8 @@ LONGEST_CALL_SECONDS = 30.0
 SHALLOW_ARRAYS = 64
 """With no more opening brackets than this, JSON can't be nested too deep."""
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 REQUEST = TypeVar("REQUEST")
 RESPONSE = TypeVar("RESPONSE")
 
@@ -55,6 +59,19 @@ _current_call: ContextVar[Call] = ContextVar("current_call")
 def current_call() -> Call:
     """Give the call that this thread is answering."""
     return _current_call.get()
+
+
+def timestamp(moment: datetime) -> Timestamp:
+    """Write a moment. Messages that many calls need are filled field by field: naming fields to make one is dearer."""
+    since, written = moment - _EPOCH, Timestamp()
+    written.seconds = since.days * 86_400 + since.seconds
+    written.nanos = since.microseconds * 1000
+    return written
+
+
+def timestamp_or_none(moment: datetime | None) -> Timestamp | None:
+    """Write a moment, where there is one."""
+    return None if moment is None else timestamp(moment)
 
 
 class PrintingJsonCodec(Codec[Message[Any], Any]):
@@ -109,14 +126,10 @@ def bearer_token(authorization: str) -> str:
     return token.strip()
 
 
-Find = Callable[[str, float | None], Caller | BackendKey | None]
-"""Gives who holds a secret, asked for until a deadline."""
-
-
 def identified(find: Find, limits: Limits, secret: str | None, deadline: float) -> Caller | BackendKey | None:
     """Give who holds the secret, as far as the limits let them in; None where there is no secret."""
     exchange = current_exchange.get()
-    exchange.who = limits.identify(exchange.address, secret, lambda given: find(given, deadline))
+    exchange.who = limits.identify(exchange.address, secret, find, deadline)
     return exchange.who
 
 

@@ -8,13 +8,12 @@ or count of uses; filters by group leave nobody out, since there are no groups. 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 from connectrpc.request import RequestContext
 from protobuf import Oneof
-from protobuf.wkt import Timestamp
 
 from gen.gitpod.v1 import account_pb, identity_pb, organization_pb, pagination_pb, user_pb
 from gen.gitpod.v1.account_connect import AccountServiceSync
@@ -25,7 +24,7 @@ from server.domain.account import LOCAL_ISSUER, AccessToken
 from server.domain.address import address_domain, address_key, fold, is_public_email_domain
 from server.domain.errors import invalid_field
 from server.domain.organization import Member, Membership, MemberStatus, Organization, Role
-from server.faces.connect import current_call
+from server.faces.connect import current_call, timestamp, timestamp_or_none
 from server.faces.exchange import current_exchange
 from server.ports import MemberFilter, MemberOrder
 from server.service.access_tokens import AccessTokens
@@ -51,33 +50,29 @@ _NOBODY = ("",)
 """A filter value that no row has, for what can't match here."""
 
 
-def _timestamp(moment: datetime | None) -> Timestamp | None:
-    return None if moment is None else Timestamp.from_datetime(moment)
-
-
 def _organization(organization: Organization) -> organization_pb.Organization:
     domains = organization.invite_domains
     return organization_pb.Organization(
         id=organization.id,
         name=organization.name,
-        created_at=_timestamp(organization.created_at),
-        updated_at=_timestamp(organization.updated_at),
+        created_at=timestamp(organization.created_at),
+        updated_at=timestamp(organization.updated_at),
         invite_domains=organization_pb.InviteDomains(domains=list(domains)) if domains else None,
         tier=_TIER,
     )
 
 
 def _member(member: Member) -> organization_pb.OrganizationMember:
-    return organization_pb.OrganizationMember(
-        user_id=member.user_id,
-        role=_ROLES[member.role],
-        member_since=_timestamp(member.joined_at),
-        avatar_url=member.avatar_url,
-        full_name=member.full_name,
-        email=member.email,
-        status=_STATUSES[member.status],
-        login_provider=member.login_provider,
-    )
+    written = organization_pb.OrganizationMember()
+    written.user_id = member.user_id
+    written.role = _ROLES[member.role]
+    written.member_since = timestamp(member.joined_at)
+    written.avatar_url = member.avatar_url
+    written.full_name = member.full_name
+    written.email = member.email
+    written.status = _STATUSES[member.status]
+    written.login_provider = member.login_provider
+    return written
 
 
 def _user(member: Member) -> user_pb.User:
@@ -86,7 +81,7 @@ def _user(member: Member) -> user_pb.User:
         organization_id=member.organization_id,
         name=member.full_name,
         avatar_url=member.avatar_url,
-        created_at=_timestamp(member.joined_at),
+        created_at=timestamp(member.joined_at),
         status=_STATUSES[member.status],
         email=member.email,
     )
@@ -110,9 +105,9 @@ def _access_token(token: AccessToken) -> user_pb.PersonalAccessToken:
         user_id=user_id,
         description=token.description,
         creator=identity_pb.Subject(id=user_id, principal=identity_pb.Principal.USER),
-        created_at=_timestamp(token.created_at),
-        expires_at=_timestamp(token.expires_at),
-        last_used=_timestamp(token.last_used_at),
+        created_at=timestamp(token.created_at),
+        expires_at=timestamp_or_none(token.expires_at),
+        last_used=timestamp_or_none(token.last_used_at),
         read_only=token.read_only,
     )
 
@@ -264,11 +259,11 @@ class OrganizationServicer(OrganizationServiceSync):
     ) -> organization_pb.GetOrganizationInviteSummaryResponse:
         """See the contract."""
         organization = self._links.summary(current_call(), request.invite_id)
-        return organization_pb.GetOrganizationInviteSummaryResponse(
-            organization_id=organization.id,
-            organization_name=organization.name,
-            organization_member_count=organization.member_count,
-        )
+        summary = organization_pb.GetOrganizationInviteSummaryResponse()
+        summary.organization_id = organization.id
+        summary.organization_name = organization.name
+        summary.organization_member_count = organization.member_count
+        return summary
 
 
 def _member_filter(given: organization_pb.ListMembersRequest.Filter | None) -> MemberFilter:
@@ -333,8 +328,8 @@ class AccountServicer(AccountServiceSync):
                 name=account.name,
                 avatar_url=account.avatar_url,
                 email=account.email,
-                created_at=_timestamp(account.created_at),
-                updated_at=_timestamp(account.updated_at),
+                created_at=timestamp(account.created_at),
+                updated_at=timestamp(account.updated_at),
                 memberships=[_membership(m) for m in self._organizations.list_own(call)],
                 public_email_provider=is_public_email_domain(address_domain(account.email)),
             )

@@ -17,7 +17,7 @@ from server.domain.address import address_key, fold
 from server.domain.errors import ServiceError, invalid_request
 from server.domain.invitation import DeliveryState, IfPending, Invitation, InvitationStatus, masked_address
 from server.domain.organization import Member
-from server.faces.connect import current_call, rule_violations
+from server.faces.connect import current_call, rule_violations, timestamp, timestamp_or_none
 from server.ports import Clock, InvitationFilter, InvitationOrder
 from server.service.invitations import Invitations, InvitationView, Invited, NewInvitation
 from server.service.roles import Roles
@@ -44,10 +44,6 @@ _ORDER = {
 Presented = Oneof[Any, Any] | None
 
 
-def _timestamp(moment: datetime | None) -> Timestamp | None:
-    return None if moment is None else Timestamp.from_datetime(moment)
-
-
 def _moment(timestamp: Timestamp | None) -> datetime | None:
     try:
         return None if timestamp is None else timestamp.to_datetime().astimezone(UTC)
@@ -57,7 +53,7 @@ def _moment(timestamp: Timestamp | None) -> datetime | None:
 
 
 def _struct(metadata: Mapping[str, Any]) -> Struct:
-    return Struct.from_json(json.dumps(metadata))
+    return Struct.from_json(json.dumps(metadata)) if metadata else Struct()
 
 
 def _metadata(struct: Struct | None) -> dict[str, Any]:
@@ -201,27 +197,27 @@ class InvitationServicer(InvitationServiceSync):
         return [keys[role_id] for role_id in role_ids if role_id in keys]
 
     def _invitation(self, found: Invitation) -> pb.Invitation:
-        return pb.Invitation(
-            id=found.id,
-            organization_id=found.organization_id,
-            email=found.email,
-            role=found.role.value,
-            named_roles=self._role_keys(found.named_roles),
-            status=_STATUSES[found.status_at(self._clock())],
-            inviter_account_id=found.inviter_account_id or "",
-            inviter_name=found.inviter_name,
-            created_at=_timestamp(found.created_at),
-            updated_at=_timestamp(found.updated_at),
-            expires_at=_timestamp(found.expires_at),
-            responded_at=_timestamp(found.responded_at),
-            public_metadata=_struct(found.public_metadata),
-            private_metadata=_struct(found.private_metadata),
-            redirect_url=found.redirect_url,
-            locale=found.locale,
-            delivery_state=_DELIVERY[found.delivery_state],
-            delivery_error=found.delivery_error,
-            accepted_account_id=found.accepted_account_id or "",
-        )
+        written = pb.Invitation()
+        written.id = found.id
+        written.organization_id = found.organization_id
+        written.email = found.email
+        written.role = found.role.value
+        written.named_roles = self._role_keys(found.named_roles)
+        written.status = _STATUSES[found.status_at(self._clock())]
+        written.inviter_account_id = found.inviter_account_id or ""
+        written.inviter_name = found.inviter_name
+        written.created_at = timestamp(found.created_at)
+        written.updated_at = timestamp(found.updated_at)
+        written.expires_at = timestamp(found.expires_at)
+        written.responded_at = timestamp_or_none(found.responded_at)
+        written.public_metadata = _struct(found.public_metadata)
+        written.private_metadata = _struct(found.private_metadata)
+        written.redirect_url = found.redirect_url
+        written.locale = found.locale
+        written.delivery_state = _DELIVERY[found.delivery_state]
+        written.delivery_error = found.delivery_error
+        written.accepted_account_id = found.accepted_account_id or ""
+        return written
 
     def _preview(self, view: InvitationView) -> pb.InvitationPreview:
         found = view.invitation
@@ -235,7 +231,7 @@ class InvitationServicer(InvitationServiceSync):
             named_roles=self._role_keys(found.named_roles),
             status=_STATUSES[found.status_at(self._clock())],
             inviter_name=found.inviter_name,
-            expires_at=_timestamp(found.expires_at),
+            expires_at=timestamp(found.expires_at),
             public_metadata=_struct(found.public_metadata),
             redirect_url=self._invitations.redirect_of(found),
         )
@@ -247,7 +243,7 @@ class InvitationServicer(InvitationServiceSync):
             account_id=member.account_id,
             role=member.role.value,
             named_roles=self._role_keys(member.named_roles),
-            joined_at=_timestamp(member.joined_at),
+            joined_at=timestamp(member.joined_at),
         )
 
     def _created(self, invited: Invited) -> pb.CreateInvitationResponse:

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode
 
 from connectrpc.request import RequestContext
-from protobuf.wkt import Timestamp
 
 from gen.invitations.v1 import session_pb as pb
 from gen.invitations.v1.session_connect import SessionServiceSync
 from server.domain.errors import SIGN_IN_EXPIRED, ServiceError
 from server.domain.session import SignInMethods
-from server.faces.connect import current_call, refuse, require_admitted
+from server.faces.connect import current_call, refuse, require_admitted, timestamp
 from server.faces.exchange import current_exchange
 from server.faces.own_pages import SESSION_COOKIE, SIGN_IN_COOKIE, OwnPages, cookie, set_cookie
 from server.service.authentication import Authentication
@@ -40,7 +39,7 @@ def _signed_in(signed_in: SignedIn) -> pb.SignedIn:
         email=account.email,
         email_verified=account.email_verified,
         avatar_url=account.avatar_url,
-        expires_at=Timestamp.from_datetime(signed_in.session.expires_at),
+        expires_at=timestamp(signed_in.session.expires_at),
     )
 
 
@@ -86,7 +85,7 @@ class SessionServicer(SessionServiceSync):
         self._pages.require(ctx.request_headers)
         current_call().limits.code(current_exchange.get().address)
         code = self._sign_in.send_code(request.email, request.locale)
-        return pb.SendSignInCodeResponse(code_id=code.id, expires_at=Timestamp.from_datetime(code.expires_at))
+        return pb.SendSignInCodeResponse(code_id=code.id, expires_at=timestamp(code.expires_at))
 
     def sign_in_with_code(self, request: pb.SignInWithCodeRequest, ctx: Context, /) -> pb.SignInWithCodeResponse:
         """See the contract."""

@@ -20,6 +20,9 @@ MOST_SUBJECTS = 100_000
 
 PROVEN_SECONDS = 3600.0
 
+Find = Callable[[str, "float | None"], "Caller | BackendKey | None"]
+"""Gives who holds a secret, asked for until a deadline."""
+
 
 class Recent(Generic[Value]):
     """Values by key, each for at least so many seconds, and less only where there are too many of them.
@@ -75,14 +78,15 @@ class Limit:
 
     def take(self, subject: str) -> None:
         """Count one; `RATE_LIMITED`, and nothing is counted, where that is too many."""
-        if self._rate is None:
+        rate = self._rate
+        if rate is None:
             return
         now = self._monotonic()
         full_at = self._full_at.get(subject) or 0.0
-        wait = self._rate.wait(full_at, now)
+        wait = rate.wait(full_at, now)
         if wait:
-            raise self._refusal(self._rate, wait)
-        self._full_at.put(subject, self._rate.used(full_at, now), now)
+            raise self._refusal(rate, wait)
+        self._full_at.put(subject, rate.used(full_at, now), now)
 
     def require(self, subject: str) -> None:
         """Refuse (`RATE_LIMITED`) where one more would be too many; nothing is counted."""
@@ -174,13 +178,13 @@ class Limits:
             self._codes.take(address)
 
     def identify(
-        self, address: str, secret: str | None, find: Callable[[str], Caller | BackendKey | None]
+        self, address: str, secret: str | None, find: Find, deadline: float | None = None
     ) -> Caller | BackendKey | None:
         """Give who holds the secret, as `find` says, and count a call of theirs; None where it is nobody's."""
         self._guesses.require(address, secret)
         if secret is None:
             return None
-        who = find(secret)
+        who = find(secret, deadline)
         if who is None:
             # A session that ended, or a guess at one.
             self._wrong(address, None, hash(secret))

@@ -263,6 +263,8 @@ class Organizations:
 
     def _caller_alone(self, tx: Snapshot, caller: Member, member_filter: MemberFilter) -> tuple[Member, ...]:
         """Give the caller, where the filter lets them through."""
+        if member_filter == MemberFilter():
+            return (caller,)
         wanted = member_filter.user_ids
         if wanted and caller.user_id not in wanted:
             return ()

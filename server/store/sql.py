@@ -87,7 +87,6 @@ def _organization(row: Row) -> Organization:
 
 
 def _member(row: Row) -> Member:
-    named_roles, public, private = row[10:_MEMBER_WIDTH]
     return Member(
         row[0],
         row[1],
@@ -99,9 +98,9 @@ def _member(row: Row) -> Member:
         row[7],
         row[8],
         row[9],
-        tuple(named_roles.split()) if named_roles else (),
-        from_json(public),
-        from_json(private),
+        tuple(row[10].split()),
+        from_json(row[11]),
+        from_json(row[12]),
     )
 
 

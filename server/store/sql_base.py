@@ -36,7 +36,7 @@ def to_micros(moment: datetime) -> int:
 
 def from_micros(micros: int) -> datetime:
     """Give the moment, in UTC."""
-    return _EPOCH + timedelta(microseconds=micros)
+    return _EPOCH + micros * _MICROSECOND
 
 
 def micros_or_none(moment: datetime | None) -> int | None:
@@ -70,9 +70,12 @@ def from_json(text: str) -> dict[str, Any]:
     return value
 
 
+_write_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def to_json(value: dict[str, Any]) -> str:
     """Write a JSON object for a column."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _write_json(value) if value else "{}"
 
 
 def made(make: Callable[[Row], Value], row: Row | None) -> Value | None:
