@@ -57,6 +57,8 @@ def fold(text: str) -> str:
 
 
 def _lowered(text: str) -> str:
+    if text.isascii():
+        return text.lower().strip()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower()).strip()
 
 
@@ -66,7 +68,10 @@ def domain_key(domain: str) -> str:
     Labels in other letters are encoded as IDNA 2008 does it. The standard library's codec and case folding would
     make `faß.de` and `fass.de` one, which anybody can register apart.
     """
-    labels = _lowered(domain).replace("\u3002", ".").rstrip(". ").split(".")
+    key = _lowered(domain).replace("\u3002", ".").rstrip(". ")
+    if key.isascii():
+        return key
+    labels = key.split(".")
     return ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)
 
 

@@ -20,6 +20,8 @@ LARGEST_WHOLE_NUMBER = 2**53
 
 def require_metadata(name: str, metadata: dict[str, Any]) -> None:
     """Refuse metadata that is too large, nested too deep, or holds numbers that not every reader can read."""
+    if not metadata:
+        return
     if len(json.dumps(metadata)) > MAX_METADATA_BYTES:
         raise invalid_field(name, f"must be at most {MAX_METADATA_BYTES} bytes of JSON")
     problem = _problem(metadata, MAX_DEPTH)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import field
 from typing import TypeVar
 
@@ -101,13 +101,11 @@ def retried(work: Callable[[], Value], deadline: float | None) -> Value:
     raise AssertionError("the last try returns or raises")
 
 
-@contextmanager
-def writing(store: Store, call: Call) -> Iterator[Transaction]:
-    """Open the transaction of a call that changes something; `TOKEN_READ_ONLY` for a token that may only read."""
+def writing(store: Store, call: Call) -> AbstractContextManager[Transaction]:
+    """Give the transaction of a call that changes something; `TOKEN_READ_ONLY` for a token that may only read."""
     if not isinstance(call.who, BackendKey) and call.caller.read_only:
         raise ServiceError(TOKEN_READ_ONLY)
-    with store.transaction(call.deadline) as tx:
-        yield tx
+    return store.transaction(call.deadline)
 
 
 def caller_member(tx: Snapshot, call: Call, organization_id: str) -> Member:

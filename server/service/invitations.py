@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -215,8 +214,10 @@ class Invitations:
         """Invite one address into an organization."""
         with writing(self._store, call) as tx:
             tx.hold_organization(organization_id)
-            with self._quota(tx, call, organization_id) as quota:
-                return self._invite(tx, call, organization_id, new, quota)
+            quota = self._quota(tx, call, organization_id)
+            invited = self._invite(tx, call, organization_id, new, quota)
+            quota.keep()
+        return invited
 
     def create_batch(
         self,
@@ -237,16 +238,17 @@ class Invitations:
         with writing(self._store, call) as tx:
             tx.hold_organization(organization_id)
             administrator(tx, call, organization_id, Scope.INVITATIONS_WRITE)
-            with self._quota(tx, call, organization_id) as quota:
-                for new in news:
-                    try:
-                        if isinstance(new, ServiceError):
-                            raise new
-                        outcomes.append(self._invite(tx, call, organization_id, new, quota))
-                    except ServiceError as refusal:
-                        if all_or_nothing:
-                            raise
-                        outcomes.append(refusal)
+            quota = self._quota(tx, call, organization_id)
+            for new in news:
+                try:
+                    if isinstance(new, ServiceError):
+                        raise new
+                    outcomes.append(self._invite(tx, call, organization_id, new, quota))
+                except ServiceError as refusal:
+                    if all_or_nothing:
+                        raise
+                    outcomes.append(refusal)
+            quota.keep()
         return outcomes
 
     def get(self, call: Call, invitation_id: str, *, organization_id: str | None = None) -> Invitation:
@@ -319,9 +321,11 @@ class Invitations:
             if found.status_at(now) is not InvitationStatus.EXPIRED:
                 found.require_pending(now)
             expires_at = found.expires_at if keep_expiry else max(found.expires_at, invitation_expiry(now, ttl))
-            with self._quota(tx, call, found.organization_id) as quota:
-                quota.take()
-                return self._renew(tx, found, expires_at, send_email=send_email, link=link)
+            quota = self._quota(tx, call, found.organization_id)
+            quota.take()
+            renewed = self._renew(tx, found, expires_at, send_email=send_email, link=link)
+            quota.keep()
+        return renewed
 
     def revoke(
         self,
@@ -439,12 +443,9 @@ class Invitations:
 
     # What they share.
 
-    @contextmanager
-    def _quota(self, tx: Transaction, call: Call, organization_id: str) -> Iterator[_Quota]:
-        """Give what the call may still invite, and keep what it did when the block ends well."""
-        quota = _Quota(tx, call, organization_id, self._policy, self._clock())
-        yield quota
-        quota.keep()
+    def _quota(self, tx: Transaction, call: Call, organization_id: str) -> _Quota:
+        """Give what the call may still invite; whoever asks keeps it when all went well."""
+        return _Quota(tx, call, organization_id, self._policy, self._clock())
 
     def _invite(self, tx: Transaction, call: Call, organization_id: str, new: NewInvitation, quota: _Quota) -> Invited:
         """Make an invitation under the organization's lock. Nothing is written before all checks have passed."""

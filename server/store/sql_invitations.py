@@ -50,6 +50,15 @@ _NAMES = (
 )
 _COLUMNS = ", ".join(f"i.{name}" for name in _NAMES)
 _WIDTH = len(_NAMES)
+_WRITTEN = (*_NAMES, "email_key", "inviter_key")
+_PENDING = (
+    f"SELECT {_COLUMNS} FROM invitations i WHERE i.organization_id = :organization AND i.email_key = :email"
+    " AND i.status = 'pending'"
+)
+_ADD = (
+    f"INSERT INTO invitations ({', '.join(_WRITTEN)}) VALUES ({', '.join(f':{name}' for name in _WRITTEN)})"
+    " ON CONFLICT (organization_id, email_key) WHERE status = 'pending' DO NOTHING"
+)
 _ORDER_COLUMNS = {"created_at": "i.created_at", "expires_at": "i.expires_at", "email": "i.email_key"}
 
 
@@ -127,8 +136,7 @@ class InvitationReads(Reads):
 
     def pending_invitation(self, organization_id: str, email_key: str) -> Invitation | None:
         row = self._one(
-            f"SELECT {_COLUMNS} FROM invitations i WHERE i.organization_id = :organization AND i.email_key = :email"
-            " AND i.status = 'pending'",
+            _PENDING,
             organization=organization_id,
             email=email_key,
         )
@@ -220,12 +228,7 @@ class InvitationWrites(Writes, InvitationReads):
     """See `ports.Transaction`."""
 
     def add_invitation(self, invitation: Invitation) -> bool:
-        parameters = _parameters(invitation)
-        added = self._write(
-            f"INSERT INTO invitations ({', '.join(parameters)}) VALUES ({', '.join(f':{p}' for p in parameters)})"
-            " ON CONFLICT (organization_id, email_key) WHERE status = 'pending' DO NOTHING",
-            **parameters,
-        )
+        added = self._write(_ADD, **_parameters(invitation))
         return added == 1
 
     def update_invitation(self, invitation: Invitation, was: InvitationStatus) -> bool:

@@ -23,6 +23,11 @@ _COLUMNS = (
     " next_attempt_at, sent_at"
 )
 
+_QUEUE = (
+    f"INSERT INTO outbox ({_COLUMNS}) VALUES (:id, :organization_id, :invitation_id, :generation, :email_key, :state,"
+    " :attempts, :error, :link, :created_at, :next_attempt_at, :sent_at)"
+)
+
 
 def _mail(row: Row) -> OutboxMail:
     return OutboxMail(
@@ -72,13 +77,13 @@ class OutboxWrites(Writes, OutboxReads):
     """See `ports.Transaction`."""
 
     def queue_mail(self, mail: OutboxMail) -> None:
+        if mail.generation > 1:
+            self._write(
+                "UPDATE outbox SET state = 'superseded' WHERE invitation_id = :invitation_id AND state = 'queued'",
+                invitation_id=mail.invitation_id,
+            )
         self._write(
-            "UPDATE outbox SET state = 'superseded' WHERE invitation_id = :invitation_id AND state = 'queued'",
-            invitation_id=mail.invitation_id,
-        )
-        self._write(
-            f"INSERT INTO outbox ({_COLUMNS}) VALUES (:id, :organization_id, :invitation_id, :generation, :email_key,"
-            " :state, :attempts, :error, :link, :created_at, :next_attempt_at, :sent_at)",
+            _QUEUE,
             id=mail.id,
             organization_id=mail.organization_id,
             invitation_id=mail.invitation_id,
@@ -126,6 +131,13 @@ class OutboxWrites(Writes, OutboxReads):
         )
 
     def lock_limit_use(self, limit: str, subject: str) -> datetime:
+        if not self._row_lock:
+            found = self._one(
+                "SELECT full_at FROM limit_uses WHERE limit_name = :limit AND subject = :subject",
+                limit=limit,
+                subject=subject,
+            )
+            return from_micros(0 if found is None else found[0])
         # Written even if it is new, since a row that isn't there can't be locked.
         row = self._one(
             "INSERT INTO limit_uses (limit_name, subject, full_at) VALUES (:limit, :subject, 0)"
@@ -138,7 +150,8 @@ class OutboxWrites(Writes, OutboxReads):
 
     def put_limit_use(self, limit: str, subject: str, full_at: datetime) -> None:
         self._write(
-            "UPDATE limit_uses SET full_at = :full_at WHERE limit_name = :limit AND subject = :subject",
+            "INSERT INTO limit_uses (limit_name, subject, full_at) VALUES (:limit, :subject, :full_at)"
+            " ON CONFLICT (limit_name, subject) DO UPDATE SET full_at = excluded.full_at",
             limit=limit,
             subject=subject,
             full_at=to_micros(full_at),

@@ -215,8 +215,10 @@ def pending_looked_for_before_and_no_unique_index() -> None:
         pause()
         with writing(self._store, call) as tx:
             tx.pending_invitation = lambda *_: None  # type: ignore[method-assign]
-            with self._quota(tx, call, organization_id) as quota:
-                return invite(self, tx, call, organization_id, new, quota)
+            quota = self._quota(tx, call, organization_id)
+            invited = invite(self, tx, call, organization_id, new, quota)
+            quota.keep()
+            return invited
 
     _patched(SqliteStore, "__init__", init)
     _patched(SqlTransaction, "add_invitation", add)

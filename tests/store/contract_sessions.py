@@ -43,6 +43,7 @@ class SessionStoreContract:
         with store.transaction() as tx:
             assert tx.lock_limit_use("inviter", "ada") == moment(5)
             assert tx.lock_limit_use("inviter", "eve") == EPOCH
+            tx.put_limit_use("inviter", "eve", EPOCH)
         with store.transaction() as tx:
             assert tx.forget_limit_uses(moment(5), 1) == 1  # eve's, who used nothing
             assert tx.forget_limit_uses(moment(5), 10) == 0  # ada's ends just then
