@@ -153,11 +153,11 @@ class Edge:
         body = environ["wsgi.input"] = _Body(environ["wsgi.input"])
         given = environ.get("HTTP_X_REQUEST_ID", "")
         exchange = Exchange(
-            request_id=given if _REQUEST_ID.fullmatch(given) else new_id(),
-            address=client_subject(address),
-            waited=since,
-            query=environ.get("QUERY_STRING", ""),
-            problem=_protocol_problem(environ),
+            given if given and _REQUEST_ID.fullmatch(given) else new_id(),
+            client_subject(address),
+            environ.get("QUERY_STRING", ""),
+            _protocol_problem(environ),
+            since,
         )
         status_sent = ""
 
@@ -187,13 +187,14 @@ class Edge:
                 self._limits.wrong_secret(exchange.address, exchange.who, exchange.wrong)
             self._tell(
                 RequestRecord(
-                    method=_told(path),
-                    http_method=environ.get("REQUEST_METHOD", ""),
-                    status=status_sent,
-                    code=HUNG_UP if body.hung_up else _code(exchange, status_sent),
-                    reason=exchange.reason,
-                    ms=round((time.monotonic() - began + waited) * 1000, 3),
-                    request_id=exchange.request_id,
+                    time.time(),
+                    _told(path),
+                    environ.get("REQUEST_METHOD", ""),
+                    status_sent,
+                    HUNG_UP if body.hung_up else _code(exchange, status_sent),
+                    exchange.reason,
+                    int((time.monotonic() - began + waited) * 1e6) / 1000,
+                    exchange.request_id,
                 )
             )
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import time
 from collections.abc import Callable
-from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from json.encoder import encode_basestring
 from typing import Any
+
+from server.domain.record import record
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -21,54 +22,47 @@ def _extra(record: logging.LogRecord) -> dict[str, Any]:
 
 ACCESS_LOG = "organization_service.access"
 
-_OF_ANY_REQUEST = vars(
-    logging.makeLogRecord({"name": ACCESS_LOG, "levelno": logging.INFO, "levelname": "INFO", "msg": "request"})
-)
 
-
-class RequestRecord(logging.LogRecord):
+@record
+class RequestRecord:
     """How one request went: what nearly every line of the log is, so it is made and written with little work.
 
-    What a record of the logging module finds out for each (thread, process, place in the code) is left out.
+    `created` is in seconds since 1970, `ms` how many milliseconds it took.
     """
 
-    def __init__(
-        self, method: str, http_method: str, status: str, code: str, reason: str, ms: float, request_id: str
-    ) -> None:
-        created = time.time()
-        self.__dict__ = {
-            **_OF_ANY_REQUEST,
-            "created": created,
-            "msecs": created % 1 * 1000,
-            "method": method,
-            "http_method": http_method,
-            "status": status,
-            "code": code,
-            "reason": reason,
-            "ms": ms,
-            "request_id": request_id,
-        }
+    created: float
+    method: str
+    http_method: str
+    status: str
+    code: str
+    reason: str
+    ms: float
+    request_id: str
 
     def json(self) -> str:
         """Write it as `JsonFormatter` does; only what clients choose can have anything to escape."""
-        of = self.__dict__
         return (
-            f'{{"time": "{_time(of["created"])}", "level": "info", "logger": "{ACCESS_LOG}", "message": "request",'
-            f' "method": {encode_basestring(of["method"])}, "http_method": {encode_basestring(of["http_method"])},'
-            f' "status": "{of["status"]}", "code": "{of["code"]}", "reason": "{of["reason"]}", "ms": {of["ms"]},'
-            f' "request_id": {encode_basestring(of["request_id"])}}}'
+            f'{{"time": "{_time(self.created)}", "level": "info", "logger": "{ACCESS_LOG}", "message": "request",'
+            f' "method": {encode_basestring(self.method)}, "http_method": {encode_basestring(self.http_method)},'
+            f' "status": "{self.status}", "code": "{self.code}", "reason": "{self.reason}", "ms": {self.ms},'
+            f' "request_id": {encode_basestring(self.request_id)}}}'
         )
+
+    def logged(self) -> logging.LogRecord:
+        """Give it as any record of the logging module."""
+        of_any = {"name": ACCESS_LOG, "levelno": logging.INFO, "levelname": "INFO", "msg": "request"}
+        return logging.makeLogRecord({**of_any, **asdict(self), "msecs": self.created % 1 * 1000})
 
 
 Tell = Callable[[RequestRecord], None]
 """Puts how a request went into the log."""
 
 
-def tell(record: RequestRecord) -> None:
+def tell(request: RequestRecord) -> None:
     """Put how a request went into the log, as any record."""
     log = logging.getLogger(ACCESS_LOG)
     if log.isEnabledFor(logging.INFO):
-        log.handle(record)
+        log.handle(request.logged())
 
 
 _second = (0, "")
@@ -91,8 +85,6 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record."""
-        if isinstance(record, RequestRecord):
-            return record.json()
         line: dict[str, Any] = {
             "time": _time(record.created),
             "level": record.levelname.lower(),
@@ -126,11 +118,15 @@ def configure_logs(log_format: str, level: str) -> Tell:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    enabled = logging.getLogger(ACCESS_LOG).isEnabledFor(logging.INFO)
+    if not logging.getLogger(ACCESS_LOG).isEnabledFor(logging.INFO):
+        return lambda _request: None
 
-    def write(record: RequestRecord) -> None:
-        # Where the log can't be written, requests are answered all the same.
-        with suppress(OSError, ValueError):
-            stream.write(f"{formatter.format(record)}\n")
+    def write(request: RequestRecord) -> None:
+        line = formatter.format(request.logged()) if as_text else request.json()
+        try:
+            stream.write(line + "\n")
+        except (OSError, ValueError):
+            # Where the log can't be written, requests are answered all the same.
+            return
 
-    return write if enabled else lambda _record: None
+    return write

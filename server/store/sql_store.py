@@ -18,6 +18,12 @@ class StoreSetupError(Exception):
     """The store can't be used as configured; the text says why and what to do."""
 
 
+class _Ambient(threading.local):
+    """What the thread has open, if anything."""
+
+    current: SqlSnapshot | None = None
+
+
 class SqlStore(ABC):
     """`ports.Store` for an engine that says how to read and write."""
 
@@ -25,7 +31,7 @@ class SqlStore(ABC):
     """What is appended to a SELECT to keep its row from others until the transaction ends."""
 
     def __init__(self) -> None:
-        self._local = threading.local()
+        self._local = _Ambient()
 
     @abstractmethod
     def _reading(self, deadline: float | None) -> AbstractContextManager[Execute]:
@@ -37,7 +43,7 @@ class SqlStore(ABC):
 
     def snapshot(self, deadline: float | None = None) -> AbstractContextManager[Snapshot]:
         """See `ports.Store`; inside a transaction of the same thread, its reads."""
-        ambient: SqlSnapshot | None = getattr(self._local, "current", None)
+        ambient: SqlSnapshot | None = self._local.current
         if ambient is not None:
             return nullcontext(ambient)
         return Current(self._local, self._reading(deadline), SqlSnapshot)
@@ -48,7 +54,7 @@ class SqlStore(ABC):
 
     def transaction(self, deadline: float | None = None) -> AbstractContextManager[Transaction]:
         """See `ports.Store`."""
-        ambient: SqlSnapshot | None = getattr(self._local, "current", None)
+        ambient: SqlSnapshot | None = self._local.current
         if isinstance(ambient, SqlTransaction):
             return nullcontext(ambient)
         if ambient is not None:
@@ -72,7 +78,7 @@ class Current(Generic[Reading]):
     __slots__ = ("_local", "_make", "_opened")
 
     def __init__(
-        self, local: threading.local, opened: AbstractContextManager[Execute], make: Callable[[Execute], Reading]
+        self, local: _Ambient, opened: AbstractContextManager[Execute], make: Callable[[Execute], Reading]
     ) -> None:
         self._local = local
         self._opened = opened

@@ -464,7 +464,7 @@ class SqliteStore(SqlStore):
 
     def look(self, deadline: float | None = None) -> AbstractContextManager[Snapshot]:
         """See `ports.Store`."""
-        ambient: Snapshot | None = getattr(self._local, "current", None)
+        ambient = self._local.current
         return self._readers.take(deadline) if ambient is None else nullcontext(ambient)
 
     def _writing(self, deadline: float | None) -> AbstractContextManager[Execute]:
