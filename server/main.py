@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from server.domain.secrets import SecretKeys
@@ -12,12 +13,6 @@ from server.domain.session import SignInMethods
 from server.faces.sessions import CALLBACK_PATH
 from server.ids import new_id
 from server.mail import MailSetupError
-from server.mail.in_log import LogMailer
-from server.mail.message import Sender
-from server.mail.render import Templates
-from server.mail.smtp import SmtpMailer, SmtpServer
-from server.oidc import IssuerConfig, JwtVerifier
-from server.oidc_sign_in import OidcProvider
 from server.ports import Clock, Ids, Mailer, Store, TokenVerifier
 from server.sealing import KeySealing
 from server.service.access_tokens import AccessTokens
@@ -41,6 +36,11 @@ from server.store.sqlite import SqliteStore
 def utc_now() -> datetime:
     """Give the time; `ports.Clock`."""
     return datetime.now(UTC)
+
+
+if TYPE_CHECKING:
+    from server.oidc import JwtVerifier
+    from server.oidc_sign_in import OidcProvider
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,12 @@ def open_store(settings: Settings, clock: Clock = utc_now) -> Store:
 
 def token_verifier(settings: Settings, clock: Clock = utc_now) -> JwtVerifier | None:
     """Give the verifier of the configured issuers' tokens, None when there are none."""
+    if not settings.issuers:
+        return None
+    from server.oidc import IssuerConfig, JwtVerifier
+
     issuers = tuple(IssuerConfig(issuer.url, issuer.audiences) for issuer in settings.issuers)
-    return JwtVerifier(issuers, clock=clock) if issuers else None
+    return JwtVerifier(issuers, clock=clock)
 
 
 def invitation_policy(settings: Settings) -> InvitationPolicy:
@@ -100,6 +104,8 @@ def sign_in_provider(settings: Settings, verifier: JwtVerifier | None) -> OidcPr
     """Give the provider at which people sign in to the pages: the first issuer, where we are its client."""
     if not settings.signs_in_at_issuer or verifier is None:
         return None
+    from server.oidc_sign_in import OidcProvider
+
     back = settings.public_base + CALLBACK_PATH
     client_id, secret = settings.oidc_client_id, settings.oidc_client_secret
     return OidcProvider(verifier, settings.issuers[0].url, client_id, back, secret)
@@ -123,6 +129,13 @@ def sign_in_options(
 
 def build_mailer(settings: Settings) -> Mailer | None:
     """Give what hands mails over, None when there is no SMTP_URL; `SettingsError` when it can't be used."""
+    if not settings.smtp_url and not settings.mail_templates and settings.mail_from == Settings().mail_from:
+        # Nothing is set that could be wrong; trying all of our own templates takes a tenth of a second.
+        return None
+    from server.mail.message import Sender
+    from server.mail.render import Templates
+    from server.mail.smtp import SmtpMailer, SmtpServer
+
     try:
         sender, templates = Sender.parse(settings.mail_from), Templates(settings.mail_templates)
         return SmtpMailer(SmtpServer.from_url(settings.smtp_url), sender, templates) if settings.smtp_url else None
@@ -136,6 +149,8 @@ def build_sign_in_mails(
     """Give what sends codes to sign in with, by mail or in development into the log; None where none are offered."""
     if not settings.offers_codes:
         return None
+    from server.mail.in_log import LogMailer
+
     site = urlsplit(settings.public_base).netloc if settings.public_url else "localhost"
     return SignInMails(store, clock, keys, build_mailer(settings) or LogMailer(), site)
 
