@@ -18,6 +18,9 @@ from tests.running import RunningServer
 LIMITS = " ".join(f"{name}=999999999/1s" for name in ("address", "caller", "backend", "organization", "guesses"))
 """Limits that are kept, at what it costs to keep them, and reached by nobody."""
 
+COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
+"""Lets Python keep what it compiled, as every installation does: else each start compiles all of our modules anew."""
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -39,7 +42,9 @@ def service(
     """Run the service on a file of SQLite's, or on what a URL names, with its log, which goes nowhere."""
     url = f"sqlite:///{database}" if isinstance(database, Path) else database
     with pinned(core):
-        running = RunningServer(url, *options, environ={"SECRET_KEY": SECRET_KEY, "LIMITS": LIMITS, **(environ or {})})
+        running = RunningServer(
+            url, *options, environ=COMPILED | {"SECRET_KEY": SECRET_KEY, "LIMITS": LIMITS, **(environ or {})}
+        )
     try:
         yield Server(running.url, running.process.pid)
     finally:
@@ -57,7 +62,7 @@ def program(
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})},
+            env={**os.environ, **COMPILED, "PYTHONPATH": str(ROOT), **(environ or {})},
         )
     assert process.stdout is not None
     try:
