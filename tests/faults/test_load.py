@@ -8,6 +8,7 @@ import json
 import signal
 import socket
 import sqlite3
+import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -21,11 +22,11 @@ import grpc
 import httpx
 import pytest
 from hpack import Decoder
-from hyperframe.frame import DataFrame, Frame, HeadersFrame
+from hyperframe.frame import DataFrame, Frame, HeadersFrame, PingFrame, RstStreamFrame
 
-from server.envoy import MOST_BODY_BYTES, MOST_REQUESTS, MOST_STREAMS
+from server.envoy import JUDGED_STREAMS, MOST_BODY_BYTES, MOST_REQUESTS, MOST_STREAMS
 from server.faces.connect import READ_MAX_BYTES
-from server.serve import DRAIN_SECONDS, WRITING_THREADS
+from server.serve import DRAIN_SECONDS, READING_THREADS, WRITING_THREADS
 from tests.faults.attacks import (
     ATTACKS,
     BODY,
@@ -69,14 +70,21 @@ def member(server: RunningServer) -> str:
     return member_token(server)
 
 
+FILLING = "unread_pages"
+"""The attack that fills the memory; it has a test of its own, on a server that has less."""
+
+SLOWING = {"opened_streams", "abandoned_requests", "headers_bomb"}
+"""Attacks that cost so much of the server's own time that others are slower: figures, and no bound."""
+
 MORE_MIB = {"idle_connections": 256}
 """Attacks that may cost more memory than others."""
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("attack", [attack for attack in ATTACKS if attack != FILLING])
 def test_an_attack_costs_good_clients_no_call(clients: GoodClients, member: str, figure: Figure, attack: str) -> None:
-    attacked(clients, attack, member, figure, more_mib=MORE_MIB.get(attack, 128))
+    more_mib = MORE_MIB.get(attack, 128)
+    attacked(clients, attack, member, figure, more_mib=more_mib, as_fast=attack not in SLOWING)
 
 
 @pytest.mark.faults
@@ -405,3 +413,152 @@ def test_more_requests_than_can_be_under_way_are_refused_at_once_with_a_time_to_
         assert {code for _, code, _ in outcomes} <= {"ok", "UNAVAILABLE"}
         assert httpx.get(server.url + "/healthz").status_code == 200
         GoodClients(server, token).run(1).assert_good()
+
+
+# The same, with a safeguard taken out.
+
+
+@contextlib.contextmanager
+def unguarded(directory: Path, without: str, *, heap_mib: int = 1024) -> Iterator[RunningServer]:
+    """Run a server without one of its safeguards."""
+    server = RunningServer(
+        f"sqlite:///{directory / 'organizations.db'}",
+        *("--limits", "off", "--log-level", "error"),
+        program=(sys.executable, "-m", "tests.faults.unguarded_server", without),
+        environ={"HEAP_MIB": str(heap_mib)},
+    )
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def half_bodies_keep_no_thread(server: RunningServer) -> None:
+    with ExitStack() as stack:
+        for _ in range(2 * READING_THREADS):
+            stack.enter_context(connect(server.address)).sendall(post(b"{", len(BODY)))
+        time.sleep(0.5)
+        assert still_answers(server, GET_SUMMARY)
+
+
+def unread_answers_keep_no_thread(server: RunningServer) -> None:
+    block = header_block(GET_ACCOUNT, "application/grpc", member_token(server))
+    body = enveloped(b"")
+    asked: list[Frame] = []
+    for stream in range(1, 8 * MOST_STREAMS, 2):
+        asked.append(HeadersFrame(stream, block, flags=["END_HEADERS"]))
+        asked.append(DataFrame(stream, body, flags=["END_STREAM"]))
+    with ExitStack() as stack:
+        connection = stack.enter_context(connect(server.address))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        connection.sendall(opening())
+        # More than the system keeps for a connection, and never more at once than a connection may have under way.
+        for number in range(0, len(asked), MOST_STREAMS):
+            connection.sendall(serialized(*asked[number : number + MOST_STREAMS]))
+            time.sleep(0.5)
+        assert still_answers(server, GET_ACCOUNT)
+
+
+def still_answers(server: RunningServer, path: str) -> bool:
+    """Tell whether a path whose threads may be kept answers, whatever it says."""
+    try:
+        return httpx.post(server.url + path, json={}, timeout=20).status_code < HTTPStatus.INTERNAL_SERVER_ERROR
+    except httpx.ReadTimeout:
+        return False
+
+
+def one_stream_too_many_is_refused(server: RunningServer) -> None:
+    block = header_block()
+    frames = [HeadersFrame(n, block, flags=["END_HEADERS"]) for n in range(1, 2 * MOST_STREAMS + 2, 2)]
+    with connect(server.address) as connection:
+        connection.sendall(opening() + serialized(*frames))
+        # What is said to a PING is said before all else that is to be said.
+        time.sleep(0.5)
+        connection.sendall(serialized(PingFrame(0, b"12345678")))
+        refused = [
+            frame.stream_id for frame in frames_until(connection, PingFrame) if isinstance(frame, RstStreamFrame)
+        ]
+    assert refused == [2 * MOST_STREAMS + 1]
+
+
+def streams_that_are_reset_close_their_connection(server: RunningServer) -> None:
+    block = header_block()
+    with connect(server.address) as connection:
+        connection.sendall(opening())
+        try:
+            for stream in range(1, 2 * JUDGED_STREAMS, 2):
+                opened = HeadersFrame(stream, block, flags=["END_HEADERS"])
+                connection.sendall(serialized(opened, RstStreamFrame(stream, error_code=8)))
+                time.sleep(0.01)
+            connection.sendall(serialized(PingFrame(0, b"12345678")))
+            frames_until(connection, PingFrame)
+        except (OSError, EOFError):
+            return
+        raise AssertionError("the connection is open")
+
+
+def frames_until(connection: socket.socket, last: type[Frame]) -> list[Frame]:
+    """Read frames of HTTP/2 up to one that acknowledges; `EOFError` where there are no more."""
+    stream, frames = connection.makefile("rb"), list[Frame]()
+    while not (frames and isinstance(frames[-1], last) and "ACK" in frames[-1].flags):
+        head = stream.read(9)
+        if not head:
+            raise EOFError
+        frame, length = Frame.parse_frame_header(memoryview(head))
+        frame.parse_body(memoryview(stream.read(length)))
+        frames.append(frame)
+    return frames
+
+
+SAFEGUARDS: dict[str, Callable[[RunningServer], None]] = {
+    "whole_body": half_bodies_keep_no_thread,
+    "unread_bytes": unread_answers_keep_no_thread,
+    "most_streams": one_stream_too_many_is_refused,
+    "judged_streams": streams_that_are_reset_close_their_connection,
+}
+"""What is to hold, by the safeguard that has it hold."""
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("safeguard", SAFEGUARDS)
+def test_what_a_safeguard_is_for_holds_with_it_alone(server: RunningServer, tmp_path: Path, safeguard: str) -> None:
+    SAFEGUARDS[safeguard](server)
+    with unguarded(tmp_path, safeguard) as without, pytest.raises(AssertionError):
+        SAFEGUARDS[safeguard](without)
+
+
+HEAP_MIB = 192
+
+
+def survives_being_filled(server: RunningServer, figure: Figure) -> None:
+    """Leave more unread than there is memory for: what is held is bounded, and good clients are refused for a while."""
+    clients = GoodClients(server, server.token("good@example.com"))
+    clients.run(1).assert_good()
+    before = peak = resident_mib(server)
+    with clients.calling() as load, attacking(server, FILLING, ""):
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            peak = max(peak, resident_mib(server))
+            time.sleep(0.05)
+        assert peak < before + HEAP_MIB + 128
+        # The attack goes on, and with a memory that is full still nobody would be let in.
+        wait_until(lambda: not clients.run(1).errors, 30)
+    told = [error for error in load.errors if "503" not in error and "UNAVAILABLE" not in error]
+    assert not told, told[:5]
+    figure(
+        f"4,000 answers that nobody reads, of more bytes than there is memory for: {len(load.kept) + len(load.new)}"
+        f" good calls answered, {len(load.errors)} told to come again, memory {before:.0f} → {peak:.0f} MiB"
+    )
+
+
+@pytest.mark.slow
+def test_answers_that_nobody_reads_fill_no_memory(tmp_path: Path, figure: Figure) -> None:
+    with unguarded(tmp_path, "nothing", heap_mib=HEAP_MIB) as server:
+        survives_being_filled(server, figure)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("safeguard", ["overload_actions", "shorter_timeouts"])
+def test_answers_that_nobody_reads_fill_the_memory_without(tmp_path: Path, figure: Figure, safeguard: str) -> None:
+    with unguarded(tmp_path, safeguard, heap_mib=HEAP_MIB) as server, pytest.raises(AssertionError):
+        survives_being_filled(server, figure)
