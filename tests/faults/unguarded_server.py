@@ -52,11 +52,6 @@ def whole_body(config: Config, http: Config) -> None:
 
 
 @removing
-def most_requests(config: Config, http: Config) -> None:
-    _without_filter(http, "adaptive_concurrency")
-
-
-@removing
 def most_streams(config: Config, http: Config) -> None:
     del http["http2_protocol_options"]["max_concurrent_streams"]
 
