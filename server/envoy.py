@@ -39,8 +39,9 @@ BACKLOG = 128
 """How many connections wait to be accepted. One more has to knock again, after a second; in a longer queue the last
 would wait longer than that, where each before it does its worst."""
 
-JUDGED_STREAMS = 100
-"""Of how many streams a client may have reset half, each within a second, before its connection is closed."""
+JUDGED_STREAMS = 3 * MOST_STREAMS
+"""Of how many streams a client may have reset half, each within a second, before its connection is closed. All that are
+under way may miss a deadline at once: that mustn't cost a client its other calls."""
 
 UNREAD_FRAMES = 2000
 """How many frames of HTTP/2 a client may leave unread before its connection is closed."""

@@ -312,6 +312,21 @@ def test_a_deadline_that_passed_while_waiting_for_a_thread_begins_nothing(tmp_pa
         assert_nothing_was_made(server, token)
 
 
+def test_calls_that_all_miss_their_deadline_cost_a_client_no_other_call(
+    server: RunningServer, clients: GoodClients
+) -> None:
+    metadata = (("authorization", f"Bearer {clients.token}"),)
+    for _ in range(5):
+        with grpc.insecure_channel(server.address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+            call = channel.unary_unary(GET_ACCOUNT)
+            call(b"", metadata=metadata, timeout=20)
+            others = [call.future(b"", metadata=metadata, timeout=20) for _ in range(10)]
+            late = [call.future(b"", metadata=metadata, timeout=0.001) for _ in range(MOST_STREAMS)]
+            others += [call.future(b"", metadata=metadata, timeout=20) for _ in range(10)]
+            assert grpc.StatusCode.DEADLINE_EXCEEDED in {each.code() for each in late}
+            assert {each.code() for each in others} == {grpc.StatusCode.OK}
+
+
 # Connections.
 
 
