@@ -12,6 +12,8 @@ from google.rpc.error_details_pb2 import RetryInfo
 
 from server.domain.rates import Rate
 from server.edge import ARRIVAL, client_subject
+from server.service.access_tokens import TOKEN_PREFIX
+from server.service.backend_keys import KEY_PREFIX
 from server.service.limits import Limits, Recent
 from server.wires import build_edge
 from tests.faces.conftest import Stage
@@ -193,8 +195,8 @@ def test_without_limits_nothing_is_counted(stage: Stage) -> None:
 # Guessing.
 
 GUESSES = [
-    ("GetAccount", {}, "orgsvc_{}"),
-    ("GetAccount", {}, "orgsvc_key_{}"),
+    ("GetAccount", {}, TOKEN_PREFIX + "{}"),
+    ("GetAccount", {}, KEY_PREFIX + "{}"),
     ("GetAccount", {}, "a.b.{}"),
     ("GetOrganizationInviteSummary", {"inviteId": "{}"}, None),
     ("invitations.v1.InvitationService/PreviewInvitation", {"token": "{}"}, None),
@@ -284,7 +286,7 @@ def test_what_is_right_is_no_guess(stage: Stage) -> None:
 @pytest.mark.parametrize("path", REST)
 def test_guesses_through_the_faces_count_too(stage: Stage, path: str) -> None:
     it = Limited(stage, {"guesses": THREE})
-    prefix = "orgsvc_" if path.startswith("/koyeb") else "orgsvc_key_"
+    prefix = TOKEN_PREFIX if path.startswith("/koyeb") else KEY_PREFIX
     statuses = [it.rest(path, prefix + some_id()).status for _ in range(4)]
     assert statuses == [401] * 3 + [429]
 
