@@ -373,7 +373,8 @@ class Organization:
     def steps(self, state: State, call: Call, earliest: float) -> Iterator[State]:
         """Give the states in which a call may leave the organization, none when its answer can't be.
 
-        `earliest` is when it can have been done at the soonest.
+        `earliest` is when a call that changes something can have looked at the clock at the soonest: it does so when
+        all that changed something before it are done. What it does is seen a moment later, with its commit.
         """
         found: list[State] = []
         for bound in self._bindings(state, call):
