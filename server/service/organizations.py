@@ -142,11 +142,13 @@ class Organizations:
         """
         call.require_person()
         with writing(self._store, call) as tx:
-            found = tx.member_by_user_id(user_id)
-            if found is None:
+            member = tx.member_by_user_id(user_id)
+            if member is not None:
+                tx.hold_organization(member.organization_id)
+                # Looked at again under the lock: it may have changed, or its organization be gone, while we waited.
+                member = tx.member_by_user_id(user_id)
+            if member is None:
                 raise ServiceError(USER_NOT_FOUND)
-            tx.hold_organization(found.organization_id)
-            member = tx.member_by_user_id(user_id) or found
             own = member.account_id == call.caller.account_id and call.caller.reaches(member.organization_id)
             if not own:
                 _require_shared_organization(tx, call, member).require_admin()
