@@ -20,6 +20,10 @@ import httpx
 import pytest
 from aiosmtpd.smtp import AuthResult
 
+from server.domain.secrets import INVITATION_TOKEN_PREFIX
+from server.service.access_tokens import TOKEN_PREFIX
+from server.service.backend_keys import KEY_PREFIX
+from server.service.sessions import SESSION_PREFIX
 from tests.mail.mail_server import mail_server
 from tests.oidc_issuer import TOKEN_PATH, issuer
 from tests.postgres.cluster import Cluster
@@ -41,24 +45,49 @@ def _ask(server: RunningServer, token: str, method: str, message: dict[str, Any]
     return content
 
 
+_PREFIXES = (TOKEN_PREFIX, KEY_PREFIX, SESSION_PREFIX, INVITATION_TOKEN_PREFIX)
+
+
+def _bytes_of(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+_KINDS: dict[str, Callable[[str], list[str | bytes]]] = {
+    rf"(?:{'|'.join(_PREFIXES)})([A-Za-z0-9_-]{{43}})": lambda behind: [behind, _bytes_of(behind)],
+    r"([A-Za-z0-9_-]{22}|[A-Za-z0-9_-]{43}|[A-Za-z0-9_-]{100,})": lambda text: [_bytes_of(text)],
+    r"[\w-]+\.[\w-]+\.([\w-]{43,})": lambda signature: [signature, _bytes_of(signature)],
+    r"([0-9a-f]{64})": lambda key: [bytes.fromhex(key)],
+    r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})": lambda id_: [uuid.UUID(id_).bytes],
+    r"(\d{8})": lambda code: [f"{code[:4]} {code[4:]}"],
+    # Passwords, which people choose, and what is made of them to log in with.
+    r"(.*[a-z](?:[ +][a-z%27']+)+)": lambda _: [],
+}
+"""What secrets look like, and what of one opens as much as the whole of it does."""
+
+
 def _spellings(secret: str) -> set[bytes]:
-    """Every way in which a secret could stand in a file, a dump or a log."""
-    texts = {
-        secret,
-        secret.lower(),
-        secret.upper(),
-        secret.replace("-", ""),
-        quote(secret, safe=""),
-        quote_plus(secret),
-    }
-    raw = {text.encode() for text in texts} | {text.encode("utf-16-le") for text in texts}
-    if secret.isdecimal():
-        raw.add(f"{secret[:4]} {secret[4:]}".encode())
-    elif re.fullmatch(r"[0-9a-f-]{36}", secret):
-        raw.add(uuid.UUID(secret).bytes)
-    elif match := re.fullmatch(r"orgsvc[a-z]*_([\w-]+)", secret):
-        raw |= {match[1].encode(), base64.urlsafe_b64decode(match[1] + "=" * (-len(match[1]) % 4))}
+    """Every way in which a secret, which is of one of the kinds above, could stand in a file, a dump or a log."""
+    matches = [(found, inside) for kind, inside in _KINDS.items() if (found := re.fullmatch(kind, secret, re.DOTALL))]
+    assert len(matches) == 1, f"a secret of {len(matches)} kinds: {secret}"
+    ((found, inside),) = matches
+    raw: set[bytes] = set()
+    for part in (secret, *inside(found[1])):
+        if isinstance(part, str):
+            texts = {part, part.lower(), part.upper(), part.replace("-", ""), quote(part, safe=""), quote_plus(part)}
+            raw |= {text.encode() for text in texts} | {text.encode("utf-16-le") for text in texts}
+        else:
+            raw.add(part)
     return raw | {base64.b64encode(one).rstrip(b"=") for one in raw} | {one.hex().encode() for one in raw}
+
+
+def _search(secrets: dict[str, str], kept: dict[str, bytes]) -> list[str]:
+    """Give which secret stands where."""
+    return [
+        f"{what} in {name}"
+        for what, spellings in {what: _spellings(secret) for what, secret in secrets.items()}.items()
+        for name, content in kept.items()
+        if any(spelling in content for spelling in spellings)
+    ]
 
 
 @dataclass
@@ -84,12 +113,7 @@ class Desk:
         assert re.findall(rb"\w+@example\.com", kept["log"]) == []
         talkers = {b"asyncio", *([b"psycopg.pool"] if self.engine == "postgres" else [])}
         assert talkers <= set(re.findall(rb'"level": "debug", "logger": "([^"]+)"', kept["log"]))
-        return [
-            f"{what} in {name}"
-            for what, secret in self.secrets.items()
-            for name, content in kept.items()
-            if any(spelling in content for spelling in _spellings(secret))
-        ]
+        return _search(self.secrets, kept)
 
 
 _EVERY_LOGGER = """
@@ -178,6 +202,55 @@ def open_desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenDe
         yield opened
 
 
+def _one_of_each_kind() -> dict[str, tuple[str, str, bytes]]:
+    """Give secrets that nobody has seen: whole, the part that opens a door, and the bytes of that part."""
+
+    def fresh(prefix: str, size: int = 32) -> tuple[str, str, bytes]:
+        raw = py_secrets.token_bytes(size)
+        text = base64.urlsafe_b64encode(raw).decode().rstrip("=")
+        return prefix + text, text, raw
+
+    id_, key, code = uuid.uuid4(), py_secrets.token_bytes(32), f"{py_secrets.randbelow(10**8):08}"
+    password = f"a password {code.translate(str.maketrans('0123456789', 'abcdefghij'))}"
+    return {
+        **{f"{prefix}…": fresh(prefix) for prefix in _PREFIXES},
+        "state": fresh(""),
+        "authorization code": fresh("", 16),
+        "cookie of a sign-in": fresh("", 90),
+        "ID token": fresh("eyJhbGciOiJFUzI1NiJ9.e30.", 64),
+        "invite id": (str(id_), str(id_), id_.bytes),
+        "master key": (key.hex(), key.hex(), key),
+        "code to sign in": (code, f"{code[:4]} {code[4:]}", code.encode()),
+        "password": (password, password, password.encode()),
+    }
+
+
+@pytest.mark.parametrize("kind", _one_of_each_kind())
+def test_the_search_finds_a_secret_of_each_kind_however_it_is_written(kind: str) -> None:
+    whole, part, raw = _one_of_each_kind()[kind]
+    other = _one_of_each_kind()[kind][0]
+    written = [whole, part, part.upper(), raw, raw.hex(), base64.b64encode(raw), base64.b64encode(part.encode())]
+    for one in written:
+        kept = {"log": b"before" + (one.encode() if isinstance(one, str) else one) + b"behind"}
+        assert _search({"it": whole, "another": other}, kept) == ["it in log"]
+
+
+def test_a_secret_of_no_known_kind_is_not_passed_over() -> None:
+    with pytest.raises(AssertionError, match="of 0 kinds"):
+        _search({"of a new kind": "orgnew_" + py_secrets.token_urlsafe(32)}, {})
+
+
+def test_a_secret_that_stands_in_the_database_is_found_in_every_copy(open_desk: OpenDesk) -> None:
+    with open_desk() as desk:
+        account = desk.server.token("ada@example.com")
+        kinds = _one_of_each_kind()
+        for _, part, _ in kinds.values():
+            _ask(desk.server, account, _GITPOD + "OrganizationService/CreateOrganization", {"name": part})
+        kept = desk.copy()
+    desk.secrets = {kind: whole for kind, (whole, _, _) in kinds.items()}
+    assert {f"{kind} in {name}" for kind in kinds for name in _WHOLE[desk.engine]} <= set(desk.found(kept))
+
+
 def test_no_live_secret_stands_in_the_database_its_wal_a_backup_a_dump_or_the_log(open_desk: OpenDesk) -> None:
     with open_desk() as desk:
         server, secrets = desk.server, desk.secrets
@@ -261,7 +334,7 @@ def test_nothing_that_is_mailed_no_session_and_no_password_of_the_mail_server_st
         )
         server, secrets = desk.server, desk.secrets
         secrets["mail server's password"] = password
-        secrets["login to the mail server"] = base64.b64encode(f"\0us\0{password}".encode()).decode()
+        secrets["login to the mail server"] = f"\0us\0{password}"
         for number, name in enumerate(("used", "waiting"), 1):
             asked = httpx.post(f"{server.url}{_SESSIONS}SendSignInCode", json={"email": "ada@example.com"},
                                headers=_OURS)  # fmt: skip
@@ -307,8 +380,8 @@ def test_nothing_of_a_sign_in_at_a_provider_stands_anywhere(open_desk: OpenDesk)
             cookie = {"cookie": f"__Host-sign-in={_cookie(begun, '__Host-sign-in')}"}
             way_back = httpx.URL(httpx.get(begun.json()["authorizationUrl"]).headers["location"])
             code = way_back.params["code"]
-            credentials = base64.b64encode(f"pages:{quote_plus(secret)}".encode()).decode()
-            secrets |= {"client's secret": secret, "client's credentials": credentials, "authorization code": code,
+            secrets |= {"client's secret": secret, "client's credentials": f"pages:{quote_plus(secret)}",
+                        "authorization code": code,
                         "state": way_back.params["state"], "nonce": provider.begun[code]["nonce"],
                         "cookie of the sign-in": cookie["cookie"].partition("=")[2]}  # fmt: skip
             # Refused first, since a log tells most of what is refused: another state, a token that is none.
@@ -316,7 +389,10 @@ def test_nothing_of_a_sign_in_at_a_provider_stands_anywhere(open_desk: OpenDesk)
             assert (
                 "error" in httpx.get(callback, params={"code": code, "state": "x"}, headers=cookie).headers["location"]
             )
-            secrets["refused ID token"], secrets["refused access token"] = "a.refused.token", "an access token"
+            secrets["refused ID token"], secrets["refused access token"] = (
+                f"a.refused.{py_secrets.token_urlsafe(32)}",
+                "an access token",
+            )
             answer = {"id_token": secrets["refused ID token"], "access_token": secrets["refused access token"]}
             provider.answers[TOKEN_PATH] = 200, {}, json.dumps(answer).encode()
             refused = httpx.get(callback, params=way_back.params, headers=cookie)
