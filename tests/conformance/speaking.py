@@ -8,6 +8,9 @@ import socket
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+from http.client import HTTPConnection
 from typing import Any
 
 import h2.config
@@ -17,6 +20,24 @@ import httpx
 
 from tests.faces.wire import CONNECT_JSON, CONNECT_PROTO, GRPC, GRPC_WEB, Answer, Wire, read_answer
 from tests.running import RunningServer
+
+
+class Form(Enum):
+    """How an answer without a message is laid out in gRPC and gRPC-Web."""
+
+    TRAILERS = "headers, and the status behind them: in gRPC as trailers, in gRPC-Web as the one envelope of the body"
+    TRAILERS_ONLY = "the status among the headers, and nothing behind them"
+    HTTP = "a status of HTTP other than 200, and no other"
+
+
+HEADERS, HEADERS_END, DATA, DATA_END = "HEADERS", "HEADERS with END_STREAM", "DATA", "DATA with END_STREAM"
+
+
+@dataclass(frozen=True)
+class Received(Answer):
+    """An answer, and the frames of HTTP/2 that it came in where they were looked at: in gRPC and gRPC-Web."""
+
+    frames: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,10 +79,28 @@ class Speech:
     def timeout(self, milliseconds: int) -> dict[str, str]:
         return {"connect-timeout-ms": str(milliseconds)} if self.is_connect else {"grpc-timeout": f"{milliseconds}m"}
 
-    def read(self, answer: Answer) -> Answer:
+    def read(self, received: Received) -> Received:
         """Give what an answer means."""
         kinds = {"grpc": GRPC, "grpc-web": GRPC_WEB}
-        return read_answer(kinds.get(self.protocol, CONNECT_JSON if self.codec == "json" else CONNECT_PROTO), answer)
+        kind = kinds.get(self.protocol, CONNECT_JSON if self.codec == "json" else CONNECT_PROTO)
+        return Received(**{**vars(read_answer(kind, received)), "frames": received.frames})
+
+    def form(self, received: Received) -> Form | None:
+        """Give the form of an answer without a message, as it was read; None when it has none of them."""
+        assert not self.is_connect
+        # Of HTTP/1.1 no frames are known.
+        ends_at_once = not received.body and received.frames in ((HEADERS_END,), ())
+        status_is_first = "grpc-status" in received.headers
+        if received.status != HTTPStatus.OK:
+            return Form.HTTP if ends_at_once and not status_is_first else None
+        if status_is_first:
+            return Form.TRAILERS_ONLY if ends_at_once else None
+        if self.protocol == "grpc":
+            is_behind = not received.body and received.frames == (HEADERS, HEADERS_END)
+        else:
+            one_envelope = received.body[:5] == struct.pack(">BI", 0x80, max(len(received.body) - 5, 0))
+            is_behind = one_envelope and HEADERS_END not in received.frames
+        return Form.TRAILERS if is_behind and "grpc-status" in received.trailers else None
 
 
 SPEECHES = tuple(
@@ -99,10 +138,10 @@ class Line:
 
     def send(
         self, speech: Speech, path: str, body: bytes, headers: Mapping[str, str] | None = None, *, verb: str = "POST"
-    ) -> Answer:
+    ) -> Received:
         """Send a body as it stands; give the answer, read."""
-        sent = {"content-type": speech.content_type, **self._credentials(), **(headers or {})}
-        if speech.protocol == "grpc":
+        sent = self._sent(speech, headers)
+        if speech.http == "2" and not speech.is_connect:
             return speech.read(self._send_h2(path, body, sent, verb))
         sent.setdefault("accept-encoding", "identity")
         client = self._clients[speech.http]
@@ -110,7 +149,24 @@ class Line:
         with client.stream(verb, self.server.url + path, content=body, headers=sent) as answer:
             content = b"".join(answer.iter_raw())
         assert answer.http_version == f"HTTP/{speech.http}"
-        return speech.read(Answer(answer.status_code, dict(answer.headers), content))
+        return speech.read(Received(answer.status_code, dict(answer.headers), content))
+
+    def begin(self, speech: Speech, path: str, body: bytes) -> Received:
+        """Send a body that isn't followed by its end; give the answer, read."""
+        sent = self._sent(speech)
+        if speech.http == "2":
+            return speech.read(self._send_h2(path, body, sent, "POST", ends=False))
+        connection = HTTPConnection(self.server.address, timeout=30)
+        try:
+            connection.request("POST", path, body, {**sent, "content-length": str(len(body) + 1)})
+            answer = connection.getresponse()
+            headers = {name.lower(): value for name, value in answer.getheaders()}
+            return speech.read(Received(answer.status, headers, answer.read()))
+        finally:
+            connection.close()
+
+    def _sent(self, speech: Speech, headers: Mapping[str, str] | None = None) -> dict[str, str]:
+        return {"content-type": speech.content_type, **self._credentials(), **(headers or {})}
 
     def _credentials(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self.token}"} if self.token else {}
@@ -123,7 +179,7 @@ class Line:
         headers: Mapping[str, str] | None = None,
         *,
         compressed: bool = False,
-    ) -> Answer:
+    ) -> Received:
         """Send a message to a method."""
         written = self.written(speech, method, message or {})
         sent = {**({speech.encoding: "gzip"} if compressed else {}), **(headers or {})}
@@ -139,7 +195,7 @@ class Line:
         answer = self._clients[http].get(f"{self.server.url}{path}?{query}", headers=headers)
         return read_answer(CONNECT_JSON, Answer(answer.status_code, dict(answer.headers), answer.content))
 
-    def _send_h2(self, path: str, body: bytes, headers: Mapping[str, str], verb: str) -> Answer:
+    def _send_h2(self, path: str, body: bytes, headers: Mapping[str, str], verb: str, *, ends: bool = True) -> Received:
         """Send on a fresh connection of HTTP/2, and read trailers too."""
         host, port = self.server.address.split(":")
         connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
@@ -154,7 +210,7 @@ class Line:
                     room = min(connection.local_flow_control_window(1), connection.max_outbound_frame_size)
                     if not room and len(left):
                         break
-                    connection.send_data(1, bytes(left[:room]), end_stream=len(left) <= room)
+                    connection.send_data(1, bytes(left[:room]), end_stream=ends and len(left) <= room)
                     left = left[room:] if len(left) > room else None
                 line.sendall(connection.data_to_send())
                 data = line.recv(65536)
@@ -163,7 +219,7 @@ class Line:
                 for event in connection.receive_data(data):
                     got.take(event, connection)
                 line.sendall(connection.data_to_send())
-        return Answer(int(got.headers.pop(":status")), got.headers, got.body, got.trailers)
+        return Received(int(got.headers.pop(":status")), got.headers, got.body, got.trailers, frames=tuple(got.frames))
 
 
 class _Got:
@@ -173,15 +229,19 @@ class _Got:
         self.headers: dict[str, str] = {}
         self.trailers: dict[str, str] = {}
         self.body = b""
+        self.frames: list[str] = []
         self.ended = False
 
     def take(self, event: h2.events.Event, connection: h2.connection.H2Connection) -> None:
         if isinstance(event, h2.events.ResponseReceived):
             self.headers = dict(event.headers or ())
+            self.frames.append(HEADERS_END if event.stream_ended else HEADERS)
         elif isinstance(event, h2.events.TrailersReceived):
             self.trailers = dict(event.headers or ())
+            self.frames.append(HEADERS_END)
         elif isinstance(event, h2.events.DataReceived):
             self.body += event.data or b""
+            self.frames.append(DATA_END if event.stream_ended else DATA)
             connection.acknowledge_received_data(event.flow_controlled_length or 0, 1)
         elif isinstance(event, h2.events.StreamEnded | h2.events.StreamReset | h2.events.ConnectionTerminated):
             self.ended = True

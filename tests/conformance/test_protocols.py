@@ -11,23 +11,29 @@ import base64
 import gzip
 import json
 import struct
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import httpx
 import pytest
 
 from server.domain.secrets import SecretKeys
+from server.envoy import MOST_BODY_BYTES
 from server.faces.connect import READ_MAX_BYTES
 from server.main import build_service
 from server.store.sqlite import SqliteStore
 from server.wires import build_edge
-from tests.conformance.speaking import CONNECT_SPEECHES, FRAMED_SPEECHES, SPEECHES, Line, Speech
+from tests.conformance import narrow_server
+from tests.conformance.speaking import CONNECT_SPEECHES, FRAMED_SPEECHES, SPEECHES, Form, Line, Received, Speech
 from tests.conftest import KEY, GivenClock
 from tests.faces.wire import Answer, Wire
 from tests.fuzz.requests import varint
-from tests.running import RunningServer
+from tests.running import RunningServer, wait_until
 from tests.stories.people import some_id
 
 READ, CHANGE = "GetAccount", "DeleteOrganization"
@@ -156,9 +162,7 @@ def test_an_error_is_said_as_the_protocol_has_it(line: Line, speech: Speech, cod
             assert "=" not in detail["value"]
     else:
         assert answer.headers["content-type"] == speech.content_type
-        # Once: in the trailers, or alone in the headers.
-        assert ("grpc-status" in answer.headers) is not ("grpc-status" in answer.trailers)
-        assert answer.content is None
+        assert speech.form(answer) is Form.TRAILERS
 
 
 # Compression.
@@ -181,6 +185,7 @@ def test_a_compression_that_we_do_not_know_is_unimplemented_and_those_that_we_kn
     answer = line.send(speech, line.path(READ), speech.framed(b"x", 1), {speech.encoding: encoding})
     assert answer.code == "unimplemented", answer.message
     assert "gzip" in answer.message
+    assert speech.is_connect or speech.form(answer) is Form.TRAILERS
 
 
 @every_speech
@@ -235,7 +240,8 @@ def test_a_time_out_of_connect_may_be_long(line: Line, speech: Speech, value: st
 @framed_speech
 @pytest.mark.parametrize("value", ["S", "1", "1s", "1.5S", "-1S", "123456789S", "S1", "1 S", "abc", "1Sx"])
 def test_a_time_out_of_grpc_is_at_most_eight_digits_and_a_unit(line: Line, speech: Speech, value: str) -> None:
-    assert line.call(speech, READ, headers={"grpc-timeout": value}).code == "invalid_argument"
+    answer = line.call(speech, READ, headers={"grpc-timeout": value})
+    assert (answer.code, speech.form(answer)) == ("invalid_argument", Form.TRAILERS)
 
 
 @framed_speech
@@ -255,6 +261,7 @@ def test_a_method_that_there_is_not_is_unimplemented(line: Line, speech: Speech,
     answer = line.send(speech, path, speech.framed(line.written(speech, READ, {})))
     assert answer.code == "unimplemented"
     assert answer.status == (501 if speech.is_connect else 200)
+    assert speech.is_connect or speech.form(answer) is Form.TRAILERS
 
 
 @every_speech
@@ -264,6 +271,7 @@ def test_another_verb_is_not_allowed(line: Line, speech: Speech, verb: str) -> N
         answer = line.send(speech, line.path(method), speech.framed(b""), verb=verb)
         assert answer.status == 405
         assert {each.strip() for each in answer.headers["allow"].split(",")} == allowed
+        assert speech.is_connect or speech.form(answer) is Form.HTTP
 
 
 @pytest.mark.parametrize("speech", [s for s in SPEECHES if s.codec == "json"], ids=str)
@@ -288,6 +296,7 @@ def test_a_codec_that_we_do_not_know_is_an_unsupported_media_type(
 ) -> None:
     answer = line.send(speech, line.path(READ), b"{}", {"content-type": content_type})
     assert (answer.status, answer.body) == (415, b"")
+    assert speech.is_connect or speech.form(answer) is Form.HTTP
     assert answer.headers["accept-post"]
 
 
@@ -313,6 +322,7 @@ MESSAGE_OF_NOTHING = struct.pack(">BI", 0, 0)
 def test_a_body_that_is_not_one_message_is_refused(line: Line, speech: Speech, body: bytes, codes: set[str]) -> None:
     answer = line.send(speech, line.path(READ), body)
     assert answer.code in codes, (answer.code, answer.message)
+    assert speech.form(answer) is Form.TRAILERS
 
 
 NOT_ONE_MESSAGE = {
@@ -347,6 +357,67 @@ def test_a_message_may_be_as_long_as_the_limit_and_no_longer(line: Line, speech:
         answer = line.send(speech, line.path(READ), body, headers)
         assert answer.code == code, answer.message
         assert answer.status == (429 if speech.is_connect and code != "ok" else 200)
+        assert speech.is_connect or code == "ok" or speech.form(answer) is Form.TRAILERS
+
+
+# What isn't let in: Envoy answers by itself, before anybody has read the request.
+
+
+@contextmanager
+def narrow(line: Line, directory: Path, limit: str) -> Iterator[Line]:
+    """Run a server with a limit that is reached at once."""
+    server = RunningServer(
+        f"sqlite:///{directory / 'organizations.db'}", program=(sys.executable, "-m", narrow_server.__name__, limit)
+    )
+    there = Line(server, line.wire, "")
+    try:
+        yield there
+    finally:
+        there.close()
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def hasty(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    """A server that gives clients a second to send a request."""
+    with narrow(line, tmp_path_factory.mktemp("hasty"), "time") as there:
+        yield there
+
+
+@pytest.fixture(scope="module")
+def full(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    """A server that has no memory left."""
+    with narrow(line, tmp_path_factory.mktemp("full"), "memory") as there:
+        # It looks at its memory ten times a second.
+        wait_until(lambda: httpx.get(there.server.url + "/healthz").status_code == 503)
+        yield there
+
+
+def assert_not_let_in(speech: Speech, answer: Received, reason: str, code: str, status: int) -> None:
+    assert (answer.reason, answer.code) == (reason, code)
+    assert answer.message
+    if speech.is_connect:
+        assert (answer.status, answer.headers["content-type"]) == (status, "application/json")
+    else:
+        assert speech.form(answer) is Form.TRAILERS_ONLY
+
+
+@every_speech
+def test_a_request_that_is_longer_than_what_is_received_is_refused(line: Line, speech: Speech) -> None:
+    answer = line.send(speech, line.path(READ), bytes(MOST_BODY_BYTES + 1))
+    assert_not_let_in(speech, answer, "REQUEST_TOO_LARGE", "resource_exhausted", 429)
+
+
+@every_speech
+def test_a_request_that_does_not_arrive_in_time_is_refused(hasty: Line, speech: Speech) -> None:
+    answer = hasty.begin(speech, hasty.path(READ), b"{")
+    assert_not_let_in(speech, answer, "REQUEST_TOO_SLOW", "deadline_exceeded", 504)
+
+
+@every_speech
+def test_a_request_that_there_is_no_room_for_is_refused(full: Line, speech: Speech) -> None:
+    answer = full.call(speech, READ)
+    assert_not_let_in(speech, answer, "OVERLOADED", "unavailable", 503)
 
 
 # Connect's GET.
@@ -464,6 +535,15 @@ def test_different_a_method_that_there_is_not_is_501(line: Line, speech: Speech)
 def test_different_a_content_type_of_grpc_may_have_no_parameters(line: Line, speech: Speech) -> None:
     headers = {"content-type": speech.content_type + "; charset=utf-8"}
     assert line.send(speech, line.path(READ), speech.framed(b""), headers).status == 415
+
+
+@framed_speech
+def test_different_the_headers_of_what_is_not_let_in(line: Line, speech: Speech) -> None:
+    """Envoy sets the content type of its own answers: gRPC's without a codec, and none where there is no body."""
+    answer = line.send(speech, line.path(READ), bytes(MOST_BODY_BYTES + 1))
+    assert answer.reason == "REQUEST_TOO_LARGE"
+    assert answer.headers.get("content-type") == ("application/grpc" if speech.protocol == "grpc" else None)
+    assert answer.headers["grpc-encoding"] == "identity"
 
 
 @framed_speech
