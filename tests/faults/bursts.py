@@ -100,6 +100,18 @@ def demoted_while_acting(stage: Stage) -> None:
     )
 
 
+def demoted_while_moving(stage: Stage) -> None:
+    """An admin's role is taken while they revoke, send again and remove invitations; whoever took it looks at these."""
+    stage.member(BOB, ADMIN)
+    (revoked, _), (sent, _), (removed, _) = (stage.invitation(who) for who in (CEM, DAN, EVE))
+    stage.at_once(
+        [Wish("revoke", BOB, (revoked,))],
+        [Wish("resend", BOB, (sent,))],
+        [Wish("remove_invitation", BOB, (removed,))],
+        [0.004, Wish("set_role", ADA, (BOB, MEMBER)), Wish("invitations", ADA)],
+    )
+
+
 def removed_while_acting(stage: Stage) -> None:
     """An admin is removed while they make somebody an admin; whoever removed them looks who is there."""
     stage.member(BOB, ADMIN)
@@ -249,6 +261,7 @@ def ended_by_the_clock(stage: Stage) -> None:
 TOGETHER: Sequence[Callable[[Stage], None]] = (
     one_seat_left,
     demoted_while_acting,
+    demoted_while_moving,
     removed_while_acting,
     last_admins_go,
     replaced_while_joining,

@@ -21,11 +21,12 @@ from functools import partial
 from typing import Any
 
 from server import serve
+from server.domain.account import Scope
 from server.domain.errors import INVITATION_NOT_FOUND, INVITATION_PENDING, INVITE_NOT_FOUND, LAST_ADMIN, ServiceError
 from server.domain.invitation import Invitation, InvitationStatus
 from server.domain.invite_link import InviteLink, lookup_hash
 from server.domain.organization import Member, MemberStatus, Role
-from server.service import authentication, organizations
+from server.service import authentication, invitations, organizations
 from server.service.authentication import Authentication
 from server.service.call import Call, caller_admin, writing
 from server.service.idempotency import Idempotency
@@ -107,6 +108,32 @@ def role_checked_before() -> None:
             tx.put_member(replace(member, role=role))
 
     _patched(Organizations, "set_role", set_role)
+
+
+@mutant
+def invitations_moved_by_the_role_before() -> None:
+    """Revokes, sends again and removes invitations by the role that the caller had before the lock."""
+    administrator, checked = invitations.administrator, threading.local()
+
+    def once(*arguments: Any) -> Any:
+        return None if getattr(checked, "before", False) else administrator(*arguments)
+
+    def late(move: Callable[..., Any]) -> Callable[..., Any]:
+        def moved(self: Invitations, call: Call, invitation_id: str, *arguments: Any, **options: Any) -> Any:
+            with self._store.snapshot() as tx:
+                self._administered(tx, call, invitation_id, Scope.INVITATIONS_WRITE)
+            pause()
+            checked.before = True
+            try:
+                return move(self, call, invitation_id, *arguments, **options)
+            finally:
+                checked.before = False
+
+        return moved
+
+    _patched(invitations, "administrator", once)
+    for name in ("revoke", "resend", "delete"):
+        _patched(Invitations, name, late(getattr(Invitations, name)))
 
 
 @mutant

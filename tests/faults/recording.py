@@ -693,6 +693,8 @@ class Verdict:
     in_doubt: int = 0
     undecided: int = 0
     wrong: list[str] = field(default_factory=list)
+    done: Counter[str] = field(default_factory=Counter)
+    """How many calls of each kind were answered, and not refused."""
 
     def add(self, other: Verdict) -> None:
         self.histories += other.histories
@@ -700,6 +702,7 @@ class Verdict:
         self.in_doubt += other.in_doubt
         self.undecided += other.undecided
         self.wrong += other.wrong
+        self.done += other.done
 
     def __str__(self) -> str:
         return (
@@ -729,6 +732,7 @@ def judged(
         verdict.histories += 1
         verdict.calls += len(place.calls)
         verdict.in_doubt += sum(call.in_doubt for call in place.calls)
+        verdict.done.update(call.what for call in place.calls if call.answer is not None and not call.answer.reason)
         verdict.wrong += place.wrong
         verdict.wrong += [
             f"something was made when the clock showed {shown}, and asked for from {began} to {ended}"
