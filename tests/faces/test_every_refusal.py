@@ -1,79 +1,57 @@
-"""Every refusal that a caller of gitpod.v1 can get: each RPC by each reason in each protocol."""
+"""Every refusal that a caller can get: each RPC by each reason in each protocol."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 
 from server.domain import errors
-from server.domain.errors import CATALOG, Kind, Reason, ServiceError
+from server.domain.errors import CATALOG, Kind, ServiceError
 from server.domain.organization import Role
-from server.domain.rates import Rate
-from server.domain.secrets import SecretKeys
 from server.edge import ARRIVAL
 from server.faces.connect import READ_MAX_BYTES
-from server.main import Service, build_service
-from server.ports import Snapshot, Store, Transaction
-from server.service.invitations import InvitationPolicy
-from server.service.limits import Limits
-from server.wires import build_edge
-from tests.conftest import KEY
+from tests.faces import refusals_of_ours
 from tests.faces.conftest import Stage
-from tests.faces.wire import CONNECT_JSON, CONNECT_PROTO, GRPC, GRPC_CODES, GRPC_WEB, PROTOCOLS, Answer, Wire
-from tests.stories.people import Issuer, party, some_id
+from tests.faces.refusals import (
+    FAULTS,
+    REPEATED,
+    STATUSES,
+    WAITING,
+    Case,
+    backend_key,
+    broken,
+    broken_body,
+    expired,
+    full,
+    good,
+    issuer_down,
+    key_lost,
+    nowhere,
+    reading,
+    token_of,
+    unverified,
+    used_up,
+    user_token,
+    with_fault,
+)
+from tests.faces.refusals_of_ours import INVITATION_CASES, SESSION_CASES, SESSION_GOOD
+from tests.faces.wire import CONNECT_JSON, CONNECT_PROTO, GRPC, GRPC_CODES, GRPC_WEB, PROTOCOLS, Wire
+from tests.stories.people import party, some_id
 
 ELSEWHERE = {
-    "ADDRESS_INVALID": "of the contract of invitations",
-    "INVITATION_NOT_FOUND": "of the contract of invitations",
-    "INVITATION_PENDING": "of the contract of invitations",
-    "ALREADY_MEMBER": "of the contract of invitations",
-    "INVITATION_ALREADY_ACCEPTED": "of the contract of invitations",
-    "INVITATION_DECLINED": "of the contract of invitations",
-    "INVITATION_REVOKED": "of the contract of invitations",
-    "INVITATION_EXPIRED": "of the contract of invitations",
-    "INVITATION_WRONG_ACCOUNT": "of the contract of invitations",
-    "EMAIL_NOT_VERIFIED_FOR_INVITATION": "of the contract of invitations",
-    "REDIRECT_NOT_ALLOWED": "of the contract of invitations",
-    "MAIL_LIMIT": "of the contract of invitations",
-    "ROLE_NOT_FOUND": "of the contract of invitations",
-    "INVITER_NOT_MEMBER": "of the contract of invitations",
-    "SAME_ORIGIN_REQUIRED": "of the contract of sessions",
-    "SIGN_IN_UNAVAILABLE": "of the contract of sessions",
-    "SIGN_IN_CODE_WRONG": "of the contract of sessions",
     "SIGN_IN_EXPIRED": "of the sign-in at a provider",
     "SIGN_IN_REFUSED": "of the sign-in at a provider",
-    "SCOPE_MISSING": "of backend keys, which can do nothing in gitpod.v1",
     "BACKEND_KEY_REQUIRED": "of what only backend keys may do: the REST faces",
     "REQUEST_TOO_SLOW": "of the server, for what never becomes a call: tests/faults/test_load.py",
     "ROLE_IN_USE": "of named roles, which the command line and the REST faces make",
     "ACCOUNT_NOT_FOUND": "of what backend keys do for accounts: the REST faces",
 }
-"""Reasons that no method of gitpod.v1 gives, and whose they are."""
+"""Reasons that no RPC gives, and whose they are."""
 
-STATUSES = {
-    Kind.INVALID_ARGUMENT: 400,
-    Kind.UNAUTHENTICATED: 401,
-    Kind.PERMISSION_DENIED: 403,
-    Kind.NOT_FOUND: 404,
-    Kind.ALREADY_EXISTS: 409,
-    Kind.FAILED_PRECONDITION: 400,
-    Kind.ABORTED: 409,
-    Kind.RESOURCE_EXHAUSTED: 429,
-    Kind.DEADLINE_EXCEEDED: 504,
-    Kind.UNAVAILABLE: 503,
-    Kind.UNIMPLEMENTED: 501,
-    Kind.INTERNAL: 500,
-}
-REPEATED = {Kind.ABORTED, Kind.RESOURCE_EXHAUSTED, Kind.DEADLINE_EXCEEDED, Kind.UNAVAILABLE}
-
-GITPOD = "gitpod.v1."
+GITPOD, OURS = "gitpod.v1.", "invitations.v1."
 READING = (
     "GetOrganization",
     "ListMembers",
@@ -100,179 +78,7 @@ WRITING = (
 )
 
 
-def good(stage: Stage, method: str) -> dict[str, Any]:
-    """Give a request that Ada may make."""
-    it, users = stage.it.id, stage.it.users
-    requests: dict[str, dict[str, Any]] = {
-        "CreateOrganization": {"name": "Another"},
-        "GetOrganization": {"organizationId": it},
-        "UpdateOrganization": {"organizationId": it, "name": "Renamed"},
-        "DeleteOrganization": {"organizationId": it},
-        "JoinOrganization": {"inviteId": stage.it.invite},
-        "LeaveOrganization": {"userId": users["Bob"]},
-        "ListMembers": {"organizationId": it},
-        "SetRole": {"organizationId": it, "userId": users["Bob"], "role": "ORGANIZATION_ROLE_ADMIN"},
-        "CreateOrganizationInvite": {"organizationId": it},
-        "GetOrganizationInvite": {"organizationId": it},
-        "GetOrganizationInviteSummary": {"inviteId": stage.it.invite},
-        "GetUser": {"userId": users["Bob"]},
-        "CreatePersonalAccessToken": {"userId": users["Ada"]},
-        "GetPersonalAccessToken": {"personalAccessTokenId": some_id()},
-        "DeletePersonalAccessToken": {"personalAccessTokenId": some_id()},
-    }
-    return requests.get(method, {})
-
-
-class FaultyStore:
-    """A store that can't be used."""
-
-    def __init__(self, fault: Exception) -> None:
-        self._fault = fault
-
-    @contextmanager
-    def snapshot(self, _deadline: float | None = None) -> Iterator[Snapshot]:
-        raise self._fault
-        yield
-
-    @contextmanager
-    def transaction(self, _deadline: float | None = None) -> Iterator[Transaction]:
-        raise self._fault
-        yield
-
-    def ping(self) -> None:
-        raise self._fault
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-def with_store(stage: Stage, store: Store) -> Wire:
-    """Give the service on another store, where tokens are found as before."""
-    faulty = build_service(store, SecretKeys([KEY]), clock=stage.world.clock)
-    return Wire(build_edge(replace(faulty, authentication=stage.world.service.authentication)))
-
-
-def full(stage: Stage) -> Wire:
-    """Give the service where an organization has no more members than Ada's has already."""
-    policy = InvitationPolicy(most_members=2)
-    filled = build_service(stage.world.service.store, SecretKeys([KEY]), clock=stage.world.clock, policy=policy)
-    return Wire(build_edge(filled))
-
-
-def with_fault(reason: Reason, retry_after_seconds: float | None = None) -> Callable[[Stage], Wire]:
-    return lambda stage: with_store(stage, FaultyStore(ServiceError(reason, retry_after_seconds=retry_after_seconds)))
-
-
-class Secretive:
-    """Use cases that fail with what nobody may read."""
-
-    def __getattr__(self, _name: str) -> Any:
-        def fail(*_args: object, **_named: object) -> None:
-            raise RuntimeError("secret of /etc/passwd, SELECT * FROM accounts")
-
-        return fail
-
-
-def broken(stage: Stage) -> Wire:
-    service: Service = replace(
-        stage.world.service,
-        organizations=Secretive(),  # type: ignore[arg-type]
-        links=Secretive(),  # type: ignore[arg-type]
-        tokens=Secretive(),  # type: ignore[arg-type]
-    )
-    return Wire(build_edge(service))
-
-
-class IssuerDown:
-    def verify(self, _token: str) -> Any:
-        raise ServiceError(errors.ISSUER_UNAVAILABLE, retry_after_seconds=5.0)
-
-
-def issuer_down(stage: Stage) -> Wire:
-    world = stage.world
-    return Wire(
-        build_edge(build_service(world.service.store, SecretKeys([KEY]), clock=world.clock, verifier=IssuerDown()))
-    )
-
-
-def used_up(stage: Stage) -> Wire:
-    """Give the service with a limit that Ada has reached."""
-    limits = Limits({"caller": Rate(1, 3600)}, monotonic=lambda: 0.0)
-    wire = Wire(build_edge(stage.world.service, limits=limits))
-    assert wire.call(CONNECT_JSON, "GetAuthenticatedIdentity", token=stage.token("Ada")).code == "ok"
-    return wire
-
-
-def key_lost(stage: Stage) -> Wire:
-    newer = SecretKeys([b"another key of thirty-two bytes!"])
-    return Wire(build_edge(build_service(stage.world.service.store, newer, clock=stage.world.clock)))
-
-
-def unverified(stage: Stage) -> Wire:
-    issuer = Issuer(stage.world)
-    issuer.call("eve", "eve@example.com", verified=False)
-    return Wire(build_edge(replace(stage.world.service, authentication=issuer.authentication)))
-
-
-def expired(stage: Stage) -> str:
-    token = stage.world.service.tokens.issue(
-        stage.world.account("Ada"), description="", expires_at=stage.world.clock() + timedelta(seconds=1)
-    )[0]
-    stage.world.clock.forward(timedelta(seconds=1))
-    return token
-
-
-def backend_key(stage: Stage) -> str:
-    return stage.world.service.backend_keys.issue("a service")[0]
-
-
-@dataclass(frozen=True)
-class Case:
-    """How a method is brought to refuse."""
-
-    reason: Reason
-    method: str
-    token: Callable[[Stage], str | None] = lambda stage: stage.token("Ada")
-    request: Callable[[Stage], dict[str, Any]] | None = None
-    raw: Callable[[str], bytes] | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-    wire: Callable[[Stage], Wire] = lambda stage: stage.wire
-    metadata: dict[str, str] = field(default_factory=dict)
-    protocols: tuple[str, ...] = PROTOCOLS
-    compressed: bool = False
-    framed: bool = True
-    before: Callable[[Stage], object] = lambda stage: None
-
-    def __str__(self) -> str:
-        return f"{self.method}-{self.reason.name}"
-
-    def call(self, stage: Stage, protocol: str, wire: Wire, token: str | None) -> Answer:
-        options: dict[str, Any] = {"token": token, "headers": self.headers, "compressed": self.compressed}
-        if self.raw is not None:
-            return wire.send(protocol, self.method, self.raw(protocol), framed=self.framed, **options)
-        request = self.request(stage) if self.request else good(stage, self.method)
-        return wire.call(protocol, self.method, request, **options)
-
-
-def reading(name: str) -> Callable[[Stage], str]:
-    return lambda stage: stage.token(name, read_only=True)
-
-
-def token_of(name: str) -> Callable[[Stage], str]:
-    return lambda stage: stage.token(name)
-
-
-def user_token(name: str) -> Callable[[Stage], str]:
-    return lambda stage: stage.user_token(name)
-
-
-def nowhere(*names: str, **rest: Any) -> Callable[[Stage], dict[str, Any]]:
-    """Give a request whose ids nothing has."""
-    return lambda stage: {**rest, **{name: some_id() for name in names}}
-
-
 PERSONAL = tuple(method for method in READING + WRITING if method != "GetOrganizationInviteSummary")
-BROKEN_JSON, BROKEN_PROTO = b'{"organizationId": ', b"\x0a\xff\xff\xff\xff\x0f"
 ADMINS_ONLY = (
     "UpdateOrganization",
     "DeleteOrganization",
@@ -388,7 +194,7 @@ CASES = [
         for m in ("ListMembers", "ListJoinableOrganizations", "ListPersonalAccessTokens")
     ),
     *(
-        Case(errors.MALFORMED_REQUEST, m, raw=lambda p: BROKEN_JSON if p == CONNECT_JSON else BROKEN_PROTO)
+        Case(errors.MALFORMED_REQUEST, m, raw=broken_body)
         for m in READING + WRITING
         if m not in ("GetAccount", "GetAuthenticatedIdentity", "GetAuthenticatedUser")
     ),
@@ -444,13 +250,7 @@ CASES = [
     # What passes, by a store that says so.
     *(
         Case(reason, m, wire=with_fault(reason, seconds))
-        for reason, seconds in (
-            (errors.STORE_BUSY, 1.0),
-            (errors.STORE_UNAVAILABLE, 5.0),
-            (errors.OUTCOME_UNKNOWN, 5.0),
-            (errors.DEADLINE_PASSED, None),
-            (errors.CONFLICT, None),
-        )
+        for reason, seconds in FAULTS
         for m in ("GetOrganization", "JoinOrganization")
     ),
     *(
@@ -465,12 +265,22 @@ CASES = [
     *(Case(errors.OVERLOADED, m, headers={ARRIVAL: "192.0.2.1 1000.0 999999"}) for m in READING + WRITING),
     Case(errors.DEADLINE_PASSED, "CreateOrganization", headers={"connect-timeout-ms": "0", "grpc-timeout": "0m"}),
     *(Case(errors.INTERNAL, m, wire=broken) for m in READING + WRITING if m != "GetAuthenticatedIdentity"),
+    # Our own contract.
+    *INVITATION_CASES,
+    *SESSION_CASES,
 ]
 
 
+COMBINATIONS = {(case.method, case.reason, protocol) for case in CASES for protocol in case.protocols}
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_refusal_says_the_same_in_every_protocol(standing_stage: Stage, case: Case) -> None:
+def test_a_refusal_says_the_same_in_every_protocol(
+    standing_stage: Stage, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stage = standing_stage
+    # A conflict is refused at once: the pauses between tries would be most of what this takes.
+    monkeypatch.setattr("server.service.call.RETRIES", 1)
     token, wire = case.token(stage), case.wire(stage)
     case.before(stage)
     reason = case.reason
@@ -491,7 +301,7 @@ def test_a_refusal_says_the_same_in_every_protocol(standing_stage: Stage, case: 
         assert bool(answer.fields) is (reason is errors.INVALID_REQUEST)
         assert bool(answer.detail(BadRequest)) is (reason is errors.INVALID_REQUEST)
         waits = answer.detail(RetryInfo)
-        assert (waits is not None) == ("retry-after" in answer.headers)
+        assert (waits is not None) == ("retry-after" in answer.headers) == (reason in WAITING)
         if waits is not None:
             assert waits.retry_delay.ToTimedelta() == timedelta(seconds=int(answer.headers["retry-after"]))
         for leaked in ("secret", "SELECT", "Traceback", "RuntimeError", ".py"):
@@ -503,12 +313,20 @@ def test_every_reason_of_the_catalog_is_provoked_or_belongs_elsewhere() -> None:
     provoked = {case.reason.name for case in CASES} | {"SERVICE_UNKNOWN"}  # in test_health.py
     assert provoked | set(ELSEWHERE) == set(CATALOG)
     assert provoked & set(ELSEWHERE) == set()
+    print(f"{len(COMBINATIONS)} combinations of RPC, reason and protocol")
 
 
 def test_every_method_of_gitpod_is_tried(wire: Wire) -> None:
     methods = {path.split("/")[1] for path in wire.methods if path.startswith(GITPOD)}
     assert methods == set(READING) | set(WRITING)
     assert {method for method in methods if wire.reads(method)} == set(READING) - {"GetOrganizationInvite"}
+
+
+def test_every_method_of_ours_is_tried(wire: Wire) -> None:
+    methods = {path.split("/")[1] for path in wire.methods if path.startswith(OURS)}
+    assert methods == set(refusals_of_ours.GOOD) | set(SESSION_GOOD)
+    for method in methods:
+        assert {(method, errors.OVERLOADED, protocol) for protocol in PROTOCOLS} <= COMBINATIONS
 
 
 def test_every_kind_has_its_number_in_grpc() -> None:
