@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
 from http.client import HTTPConnection
-from typing import Any
+from typing import Any, Protocol
 
 import h2.config
 import h2.connection
@@ -19,7 +19,6 @@ import h2.events
 import httpx
 
 from tests.faces.wire import CONNECT_JSON, CONNECT_PROTO, GRPC, GRPC_WEB, Answer, Wire, read_answer
-from tests.running import RunningServer
 
 
 class Form(Enum):
@@ -115,16 +114,26 @@ CONNECT_SPEECHES = tuple(speech for speech in SPEECHES if speech.is_connect)
 FRAMED_SPEECHES = tuple(speech for speech in SPEECHES if not speech.is_connect)
 
 
-class Line:
-    """A server, and all that can be sent to it."""
+class Listening(Protocol):
+    """Where a server listens (`RunningServer`)."""
 
-    def __init__(self, server: RunningServer, wire: Wire, token: str) -> None:
+    url: str
+
+    @property
+    def address(self) -> str: ...
+
+
+class Line:
+    """A server, and all that can be sent to it; no answer may make the client wait longer than `seconds`."""
+
+    def __init__(self, server: Listening, wire: Wire, token: str, *, seconds: float = 30) -> None:
         self.server = server
         self.wire = wire
         self.token = token
+        self._seconds = seconds
         self._clients = {
-            "1.1": httpx.Client(timeout=30),
-            "2": httpx.Client(http1=False, http2=True, timeout=30),
+            "1.1": httpx.Client(timeout=seconds),
+            "2": httpx.Client(http1=False, http2=True, timeout=seconds),
         }
 
     def close(self) -> None:
@@ -156,7 +165,7 @@ class Line:
         sent = self._sent(speech)
         if speech.http == "2":
             return speech.read(self._send_h2(path, body, sent, "POST", ends=False))
-        connection = HTTPConnection(self.server.address, timeout=30)
+        connection = HTTPConnection(self.server.address, timeout=self._seconds)
         try:
             connection.request("POST", path, body, {**sent, "content-length": str(len(body) + 1)})
             answer = connection.getresponse()
@@ -199,7 +208,7 @@ class Line:
         """Send on a fresh connection of HTTP/2, and read trailers too."""
         host, port = self.server.address.split(":")
         connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
-        with socket.create_connection((host, int(port)), 30) as line:
+        with socket.create_connection((host, int(port)), self._seconds) as line:
             connection.initiate_connection()
             head = {":method": verb, ":path": path, ":scheme": "http", ":authority": self.server.address}
             connection.send_headers(1, [*head.items(), ("te", "trailers"), *headers.items()])

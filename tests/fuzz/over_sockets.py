@@ -9,8 +9,9 @@ import base64
 import gzip
 import random
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -18,7 +19,7 @@ from urllib.parse import quote, urlencode
 from connectrpc.method import IdempotencyLevel, StreamType
 
 from tests.conformance.speaking import SPEECHES, Line, Speech
-from tests.faces.wire import Answer
+from tests.faces.wire import GRPC_CODES, Answer
 from tests.fuzz.requests import TEXTS, Values, damaged, message
 
 CONTENTS = ("noise", "tame", "wild", "damaged")
@@ -151,6 +152,37 @@ def _query(codec: str, content: bytes, compression: str, dice: random.Random) ->
     return urlencode(given, quote_via=quote, encoding="latin-1")
 
 
+LOOKED_AT = ("ok", "not_found", "permission_denied", "failed_precondition", "already_exists")
+"""Codes of answers that only a use case gives."""
+
+
+@dataclass
+class Tried:
+    """What came of requests: how many answers of each kind, what got as far as a use case, and what is wrong."""
+
+    answered: Counter[str] = field(default_factory=Counter)
+    reached: set[str] = field(default_factory=set)
+    wrong: list[str] = field(default_factory=list)
+
+
+def tried(requests: Iterable[Attempt], choose: Callable[[], Line]) -> Tried:
+    """Send requests, each by the line that is chosen for it, and judge the answers."""
+    so_far = Tried()
+    for attempt in requests:
+        line = choose()
+        try:
+            answer = line.send(attempt.speech, attempt.path, attempt.body, attempt.headers, verb=attempt.verb)
+        except Exception as error:  # noqa: BLE001 # no answer in time, or none that can be read
+            so_far.wrong.append(f"{error!r} to {attempt}")
+            continue
+        so_far.answered[answer.code if answer.status not in (405, 415) else "not allowed"] += 1
+        if answer.code in LOOKED_AT:
+            so_far.reached |= {attempt.path.partition("?")[0], str(attempt.speech)}
+        found = problem(line, attempt, answer)
+        so_far.wrong += [f"{found} to {attempt}"] if found else []
+    return so_far
+
+
 def problem(line: Line, attempt: Attempt, answer: Answer) -> str:
     """Say what is wrong with an answer to bytes of a stranger; nothing when it is right."""
     method = line.wire.methods[attempt.path.strip("/").partition("?")[0]]
@@ -164,13 +196,33 @@ def problem(line: Line, attempt: Attempt, answer: Answer) -> str:
         may |= {"METHOD_NOT_IMPLEMENTED"}
         if attempt.speech.is_connect:
             return "" if answer.status == 415 else f"status {answer.status} for a stream"
+    if answer.code != "ok":
+        return _wrong_error(attempt, may, answer)
+    if answer.status == 200:
+        return _wrong_message(method, attempt.speech, answer)
+    # Without a body of Connect's: a GET whose encoding is missing.
+    return "" if answer.status == 415 and attempt.verb == "GET" else f"status {answer.status} without a code"
+
+
+def _wrong_error(attempt: Attempt, may: frozenset[str], answer: Answer) -> str:
+    if answer.code not in GRPC_CODES:
+        return f"no code of Connect's: {answer.code}"
     if answer.code == "unimplemented":
         return "" if answer.reason in may else f"unimplemented, {answer.reason}"
     if answer.code in ("unknown", "internal", "unavailable", "data_loss", "deadline_exceeded", "canceled"):
         return f"{answer.code}: {answer.message}"
-    if not attempt.speech.is_connect:
-        return "" if answer.status == 200 else f"status {answer.status}"
-    if answer.status >= 400 and answer.code == "ok":
-        # Without a body of Connect's: a GET whose encoding is missing.
-        return "" if answer.status == 415 and attempt.verb == "GET" else f"status {answer.status} without a code"
-    return "" if answer.status < 500 else f"status {answer.status}"
+    is_right = 400 <= answer.status < 500 if attempt.speech.is_connect else answer.status == 200
+    return "" if is_right else f"status {answer.status}"
+
+
+def _wrong_message(method: Any, speech: Speech, answer: Answer) -> str:
+    if answer.content is None:
+        return "ok without a message"
+    try:
+        if speech.codec == "json":
+            method.output.from_json(answer.content)
+        else:
+            method.output.from_binary(answer.content)
+    except ValueError as error:
+        return f"ok with what isn't a message: {error}"
+    return ""
