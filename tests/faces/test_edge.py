@@ -18,7 +18,7 @@ from server.domain.errors import STORE_UNAVAILABLE, ServiceError
 from server.logs import JsonFormatter, RequestRecord, TextFormatter
 from server.wires import build_edge
 from tests.faces.conftest import Stage
-from tests.faces.test_every_refusal import FaultyStore, broken
+from tests.faces.refusals import FaultyStore, broken
 from tests.faces.wire import CONNECT_JSON, PROTOCOLS, Wire
 from tests.stories.people import party, some_id
 

@@ -9,7 +9,7 @@ import pytest
 from server.domain.errors import STORE_UNAVAILABLE, ServiceError
 from server.wires import build_edge
 from tests.faces.conftest import Stage
-from tests.faces.test_every_refusal import FaultyStore
+from tests.faces.refusals import FaultyStore
 from tests.faces.wire import CONNECT_JSON, PROTOCOLS, Wire
 
 
