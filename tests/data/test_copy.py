@@ -159,6 +159,7 @@ def test_what_was_given_out_before_a_copy_opens_the_same_after_it(fresh_url: Fre
         store.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source_engine", "target_engine"), BOTH_WAYS)
 @pytest.mark.usefixtures("small_chunks")
 def test_a_copy_goes_on_where_it_was_interrupted(source_engine: str, target_engine: str, fresh_url: FreshUrl) -> None:

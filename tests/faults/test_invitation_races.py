@@ -556,6 +556,7 @@ def small_batches(door: Door) -> list[str]:
     return [problem for seed in range(2) for problem in race_batches(door, size=12, singles=6, seed=seed)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_the_checks_find_nothing_wrong_with_the_service_as_it_is(sound: Door, name: str) -> None:
     assert small_race(sound, name) == []
@@ -625,6 +626,7 @@ def test_whoever_waited_past_the_end_came_too_late(sound: Door) -> None:
 Check = Callable[[Door], list[str]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("invitations", "store_class", "check"),
     [

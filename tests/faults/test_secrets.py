@@ -319,6 +319,7 @@ def _use_session(url: str, secret: str) -> None:
     assert httpx.get(f"{url}/console", headers=headers).status_code in (200, 503)
 
 
+@pytest.mark.slow
 def test_nothing_that_is_mailed_no_session_and_no_password_of_the_mail_server_stands_anywhere(
     open_desk: OpenDesk,
 ) -> None:
@@ -368,6 +369,7 @@ def test_nothing_that_is_mailed_no_session_and_no_password_of_the_mail_server_st
     assert desk.found(kept) == []
 
 
+@pytest.mark.slow
 def test_nothing_of_a_sign_in_at_a_provider_stands_anywhere(open_desk: OpenDesk) -> None:
     with issuer() as provider:
         secret = provider.client_secrets["pages"] = "the client's own secret"

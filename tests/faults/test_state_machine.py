@@ -177,6 +177,7 @@ def test_the_service_equals_the_model() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["leave", "use_token"])
 def test_a_model_that_differs_is_told_apart(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     forgetful: Callable[..., Any] = lambda self, state, call, now: (state, None)  # noqa: E731

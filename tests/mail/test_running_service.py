@@ -156,6 +156,7 @@ def test_a_mail_that_a_server_tried_in_vain_goes_out_when_the_mail_server_is_the
         assert running.log.count("mail not sent yet") <= 3
 
 
+@pytest.mark.slow
 def test_without_a_mail_server_the_outbox_keeps_mails_and_the_operator_is_told(us: Neighbour) -> None:
     running = RunningServer(us.settings.database_url)
     try:

@@ -284,6 +284,7 @@ def test_a_commit_that_no_standby_confirms_is_not_acknowledged(pair: Pair) -> No
         assert kept.id == again.content["invitation"]["id"]
 
 
+@pytest.mark.slow
 def test_a_primary_that_restarts_is_found_again(pair: Pair) -> None:
     with Clients([pair.server]) as clients, service_beside(pair.url) as service:
         ada, *others = people(service, clients, 9)

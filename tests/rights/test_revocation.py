@@ -86,6 +86,7 @@ def it(pair: Pair) -> Party:
     return party(pair.world, "Ada", "Bob")
 
 
+@pytest.mark.slow
 def test_a_role_that_one_server_changes_counts_at_the_other_at_the_next_call(pair: Pair, it: Party) -> None:
     (ada, *_), bob = pair.ways_of("Ada", it).values(), pair.ways_of("Bob", it)
     renamed = {"organizationId": it.id, "name": "Changed"}

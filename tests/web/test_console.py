@@ -229,6 +229,7 @@ def test_invitations_are_accepted_and_declined_and_open_doors_are_used(
 # Members.
 
 
+@pytest.mark.slow
 def test_members_are_searched_filtered_sorted_and_paged(come: Come, server: RunningServer, large: Crowd) -> None:
     ada = come(ADDRESS, of(large.organization_id))
     seen = ada.see(f"{MEMBERS} members · Page 1")

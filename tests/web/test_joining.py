@@ -385,6 +385,7 @@ def test_by_its_id_an_invitation_shows_itself_to_its_addressee_alone(
 # How it looks, and what it costs.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("locale", "language", "heading", "signing_in"),
     [
