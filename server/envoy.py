@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import resource
 from collections.abc import Callable
@@ -179,16 +180,18 @@ def local_replies() -> Config:
         503: ServiceError(OVERLOADED, retry_after_seconds=RETRY_SECONDS),
     }
     # The first that fits counts: the longer content types stand before what they begin with.
-    content_types = ("application/grpc-web", "application/grpc", "")
-    return {"mappers": [_mapper(*refused, begins) for refused in refusals.items() for begins in content_types]}
+    spoken_to = {
+        "application/grpc-web+json": "application/grpc-web+json",
+        "application/grpc-web": "application/grpc-web+proto",
+        "application/grpc": "application/grpc",
+        "": "application/json",
+    }
+    return {"mappers": [_mapper(*refused, *types) for refused in refusals.items() for types in spoken_to.items()]}
 
 
-def _mapper(status: int, refusal: ServiceError, content_type: str) -> Config:
+def _mapper(status: int, refusal: ServiceError, content_type: str, spoken_type: str) -> Config:
     """Say a refusal instead of Envoy's own words, to requests whose content type begins so."""
-    spoken, headers, body = _spoken(refusal, content_type[:16] or "application/json")
-    if content_type == "application/grpc-web":
-        # Its trailers stand in the body, which could hold text alone here; as headers they are allowed too.
-        headers["content-type"] = "application/grpc-web+proto"
+    spoken, headers, body = _spoken(refusal, spoken_type)
     value = {"default_value": status, "runtime_key": "organization_service.never_set"}
     conditions: list[Config] = [{"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}]
     if content_type:
@@ -202,7 +205,7 @@ def _mapper(status: int, refusal: ServiceError, content_type: str) -> Config:
             {"header": {"key": name, "value": text.replace("%", "%%")}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
             for name, text in headers.items()
         ],
-        "body": {"inline_string": body},
+        "body": {"inline_bytes": base64.b64encode(body).decode()},
         "body_format_override": {
             "text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"},
             "content_type": headers["content-type"],
@@ -210,7 +213,7 @@ def _mapper(status: int, refusal: ServiceError, content_type: str) -> Config:
     }
 
 
-def _spoken(refusal: ServiceError, content_type: str) -> tuple[int, dict[str, str], str]:
+def _spoken(refusal: ServiceError, content_type: str) -> tuple[int, dict[str, str], bytes]:
     """Give a refusal's status, headers (with the trailers, for nothing comes between) and body, as it is said."""
     begun: list[tuple[str, list[tuple[str, str]]]] = []
     trailers: list[tuple[str, str]] = []
@@ -236,4 +239,4 @@ def _spoken(refusal: ServiceError, content_type: str) -> tuple[int, dict[str, st
         current_exchange.reset(token)
     status, headers = begun[0]
     said = {name.lower(): value for name, value in [*headers, *trailers, *exchange.hints()]}
-    return int(status[:3]), said, body.decode()
+    return int(status[:3]), said, body
