@@ -134,6 +134,7 @@ def test_a_copy_holds_every_row_of_every_table(source_engine: str, target_engine
     assert "the copy is complete: both databases hold the same" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 def test_a_copied_database_has_the_schema_of_a_migrated_one(engine: str, fresh_url: FreshUrl) -> None:
     source, target, migrated = filled("sqlite", fresh_url), fresh_url(engine), fresh_url(engine)
@@ -181,6 +182,7 @@ def test_no_server_starts_on_a_part_of_a_copy(engine: str, fresh_url: FreshUrl) 
         open_store(Settings(database_url=target))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 @pytest.mark.usefixtures("small_chunks")
 def test_what_changes_in_the_source_during_a_copy_is_noticed(engine: str, fresh_url: FreshUrl) -> None:
@@ -203,6 +205,7 @@ def test_a_row_that_came_into_the_target_is_noticed(fresh_url: FreshUrl) -> None
     assert "differ in accounts" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_chunks")
 def test_two_copies_into_one_target_don_t_mix(fresh_url: FreshUrl) -> None:
     source, target = filled("sqlite", fresh_url), fresh_url("postgresql")

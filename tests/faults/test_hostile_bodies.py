@@ -69,6 +69,7 @@ def test_no_binary_takes_the_server_down(server: RunningServer) -> None:
     assert answers(server)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", DEEP_BODIES.values(), ids=DEEP_BODIES.keys())
 def test_no_monstrous_json_takes_the_server_down(server: RunningServer, body: bytes) -> None:
     for path in (CREATE_INVITATION, REST[0]):

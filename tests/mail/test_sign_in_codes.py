@@ -237,6 +237,7 @@ def test_a_code_waits_for_the_mail_server_over_a_restart(tmp_path: Path) -> None
         wait_until(lambda: smtp.mails, 60)
 
 
+@pytest.mark.slow
 def test_in_development_the_log_shows_the_code(tmp_path: Path) -> None:
     with running_server(tmp_path, "--development") as server:
         asked = ask(server, "SendSignInCode", {"email": "grace@example.com"})

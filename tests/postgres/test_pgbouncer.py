@@ -174,6 +174,7 @@ def cut_its_servers(scene: Scene) -> None:
     scene.cluster.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'bounced'")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("harm", "times"), [(kill_the_pooler, 2), (cut_its_servers, 8)])
 def test_connections_lost_on_either_side_of_the_pooler_cost_no_acknowledged_write(
     scene: Scene, harm: Callable[[Scene], None], times: int

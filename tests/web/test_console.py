@@ -96,6 +96,7 @@ def test_who_isnt_signed_in_is_sent_to_sign_in_and_back(person: Person, server: 
     person.do("arrive", f"{server.url}/sign-in?return=%2Fconsole%2Forganizations%2F{large.organization_id}%2Fsettings")
 
 
+@pytest.mark.slow
 def test_a_session_that_ended_leads_to_sign_in_and_back_to_the_same_place(
     come: Come, server: RunningServer, large: Crowd
 ) -> None:
@@ -132,6 +133,7 @@ def test_signing_out_ends_this_session_and_everywhere_all(come: Come, server: Ru
     elsewhere.do("arrive", f"{server.url}/sign-in?return=%2Fconsole")
 
 
+@pytest.mark.slow
 def test_views_have_addresses_titles_and_a_heading_that_takes_the_focus(
     come: Come, server: RunningServer, large: Crowd
 ) -> None:
@@ -317,6 +319,7 @@ def test_roles_change_members_go_and_the_last_admin_is_told_why_not(
     pia.see("An organization keeps at least one admin.")
 
 
+@pytest.mark.slow
 def test_who_isnt_an_admin_sees_what_the_service_lets_them_see(come: Come, server: RunningServer, large: Crowd) -> None:
     grace = come("person0@example.com", of(large.organization_id))
     seen = grace.see(f"{MEMBERS} members")
@@ -417,6 +420,7 @@ def test_many_are_invited_at_once_and_each_outcome_is_told_in_order(
     assert len(sam.sent("BatchCreateInvitations")) == 2
 
 
+@pytest.mark.slow
 def test_without_a_mail_the_link_is_shown_once(come: Come, server: RunningServer, http: httpx.Client) -> None:
     organization_id, _ = found(http, server, "tess@example.com", "By hand")
     tess = come("tess@example.com", of(organization_id, "invitations/new"))
@@ -453,6 +457,7 @@ def test_without_a_mail_the_link_is_shown_once(come: Come, server: RunningServer
     )
 
 
+@pytest.mark.slow
 def test_invitations_are_searched_filtered_sorted_and_paged(come: Come, server: RunningServer, large: Crowd) -> None:
     ada = come(ADDRESS, of(large.organization_id, "invitations"))
     ada.see("40 invitations · Page 1")
@@ -511,6 +516,7 @@ def test_an_access_token_is_made_shown_once_used_and_revoked(
 # Settings.
 
 
+@pytest.mark.slow
 def test_the_name_and_the_domains_change_and_the_organization_ends(
     come: Come, server: RunningServer, http: httpx.Client
 ) -> None:
@@ -553,6 +559,7 @@ def test_the_name_and_the_domains_change_and_the_organization_ends(
 # For everybody.
 
 
+@pytest.mark.slow
 def test_a_list_that_cant_be_read_says_so_and_can_be_read_again(
     come: Come, server: RunningServer, large: Crowd
 ) -> None:

@@ -142,6 +142,7 @@ def test_a_link_that_was_cut_off_is_incomplete(rest: str, visitor: Person, perso
     assert seen["heading"] == "This link is incomplete"
 
 
+@pytest.mark.slow
 def test_a_full_organization_says_so_and_lets_people_try_again(
     visitor: Person, persons: People, service: RunningServer
 ) -> None:
@@ -164,6 +165,7 @@ def test_a_full_organization_says_so_and_lets_people_try_again(
     visitor.see("You are a member of Acme now.")
 
 
+@pytest.mark.slow
 def test_who_is_signed_out_meanwhile_is_told_and_can_sign_in_again(
     visitor: Person, persons: People, service: RunningServer
 ) -> None:
@@ -182,6 +184,7 @@ def test_who_is_signed_out_meanwhile_is_told_and_can_sign_in_again(
     visitor.see(UNTIL_JOIN)
 
 
+@pytest.mark.slow
 def test_a_person_changes_the_account_and_comes_back(visitor: Person, persons: People, service: RunningServer) -> None:
     home = made(persons)
     visitor.open(home.link)
@@ -255,6 +258,7 @@ def test_a_person_accepts_after_signing_in_and_a_second_visit_says_so(
     assert len(sent["headers"]["idempotency-key"]) == 32
 
 
+@pytest.mark.slow
 def test_who_is_a_member_already_is_told_before_and_after_accepting(
     visitor: Person, persons: People, service: RunningServer
 ) -> None:
@@ -290,6 +294,7 @@ def test_a_person_declines_after_a_second_look(visitor: Person, persons: People,
     assert len(visitor.sent("DeclineInvitation")) == 1
 
 
+@pytest.mark.slow
 def test_an_answer_that_gets_lost_is_asked_for_again_under_the_same_key(
     visitor: Person, persons: People, service: RunningServer
 ) -> None:
@@ -308,6 +313,7 @@ def test_an_answer_that_gets_lost_is_asked_for_again_under_the_same_key(
     assert home.members() == ["ada", "eve"]
 
 
+@pytest.mark.slow
 def test_a_look_that_gets_lost_is_tried_again(visitor: Person, persons: People) -> None:
     home = made(persons)
     visitor.do("lose", "PreviewInvitation")
@@ -317,6 +323,7 @@ def test_a_look_that_gets_lost_is_tried_again(visitor: Person, persons: People) 
     visitor.see("To answer you need to be signed in.")
 
 
+@pytest.mark.slow
 def test_what_can_not_be_answered_says_why_and_how_to_get_another(visitor: Person, persons: People) -> None:
     revoked, replaced = made(persons), made(persons)
     persons.ask(f"{INVITATIONS}/RevokeInvitation", {"invitationId": revoked.invitation_id}, persons.ada)
@@ -335,11 +342,13 @@ def test_what_can_not_be_answered_says_why_and_how_to_get_another(visitor: Perso
     assert visitor.see("Copy it again as a whole")["heading"] == "This link is incomplete"
 
 
+@pytest.mark.slow
 def test_a_tab_without_a_link_says_where_it_is(visitor: Person, persons: People) -> None:
     visitor.open(f"{persons.http.base_url}/invitations")
     assert visitor.see("Open the link in the mail again.")["heading"] == "There is no invitation in this tab"
 
 
+@pytest.mark.slow
 def test_going_back_finds_the_link_that_was_open_then(visitor: Person, persons: People) -> None:
     first, second = made(persons, "First"), made(persons, "Second")
     visitor.open(first.mailed)
@@ -405,6 +414,7 @@ def test_the_page_speaks_the_browsers_language_where_it_can(
     person.do("leave")
 
 
+@pytest.mark.slow
 def test_a_language_that_was_chosen_is_kept(visitor: Person, persons: People) -> None:
     home = made(persons)
     visitor.open(home.mailed)
@@ -417,6 +427,7 @@ def test_a_language_that_was_chosen_is_kept(visitor: Person, persons: People) ->
     visitor.see("Le invitan a Acme")
 
 
+@pytest.mark.slow
 def test_the_page_fits_a_small_screen_and_a_dark_one(chromium: Browser, persons: People) -> None:
     home = made(persons, "A" * 60)
     grounds = []
@@ -463,6 +474,7 @@ def test_axe_finds_nothing_serious_from_the_link_to_the_outcome(
     nothing_serious("You are a member of Acme now.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["link", "mailed"])
 def test_the_first_view_is_light_and_nothing_in_it_moves(
     page: str, visitor: Person, persons: People, figure: Any

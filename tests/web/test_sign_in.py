@@ -61,6 +61,7 @@ def test_what_is_missing_or_wrong_is_said_beside_the_field(visitor: Person, serv
     visitor.arrive(f"{service.url}/console")
 
 
+@pytest.mark.slow
 def test_another_code_can_be_asked_for_after_a_while_and_the_page_may_be_lost_in_between(
     visitor: Person, service: RunningServer
 ) -> None:
@@ -84,6 +85,7 @@ def test_another_code_can_be_asked_for_after_a_while_and_the_page_may_be_lost_in
     visitor.arrive(f"{service.url}/console")
 
 
+@pytest.mark.slow
 def test_who_mistyped_the_address_enters_another(visitor: Person, service: RunningServer) -> None:
     visitor.open(f"{service.url}/sign-in")
     visitor.see("E-mail address")
@@ -96,6 +98,7 @@ def test_who_mistyped_the_address_enters_another(visitor: Person, service: Runni
     visitor.arrive(f"{service.url}/console")
 
 
+@pytest.mark.slow
 def test_where_the_service_does_not_answer_the_page_tries_again(visitor: Person, service: RunningServer) -> None:
     visitor.do("lose", "GetSession")
     visitor.open(f"{service.url}/sign-in")
@@ -104,6 +107,7 @@ def test_where_the_service_does_not_answer_the_page_tries_again(visitor: Person,
     visitor.see("E-mail address")
 
 
+@pytest.mark.slow
 def test_who_asks_too_often_is_told_when_to_try_again(visitor: Person, service: RunningServer) -> None:
     for _ in range(MAIL_LIMIT):
         asked = {"email": "often@example.com"}
@@ -117,6 +121,7 @@ def test_who_asks_too_often_is_told_when_to_try_again(visitor: Person, service: 
     assert "You can try again in " in seen["text"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reason", "sentence"),
     [
@@ -136,6 +141,7 @@ def test_who_comes_back_from_the_provider_as_nobody_is_told_why(
     assert "made up" not in seen["text"]
 
 
+@pytest.mark.slow
 def test_signing_in_leads_nowhere_else(visitor: Person, service: RunningServer) -> None:
     visitor.open(f"{service.url}/sign-in")
     visitor.see("E-mail address")
@@ -155,6 +161,7 @@ def test_signing_in_leads_nowhere_else(visitor: Person, service: RunningServer) 
         assert httpx.URL(link).netloc.decode() == service.address, elsewhere
 
 
+@pytest.mark.slow
 def test_over_an_insecure_connection_the_page_says_that_nobody_can_sign_in(
     person: Person, service: RunningServer
 ) -> None:
@@ -163,6 +170,7 @@ def test_over_an_insecure_connection_the_page_says_that_nobody_can_sign_in(
     assert seen["buttons"] == []
 
 
+@pytest.mark.slow
 def test_where_no_cookie_is_kept_the_page_says_so(visitor: Person, service: RunningServer) -> None:
     visitor.do("refuse cookies")
     visitor.open(f"{service.url}/sign-in")
@@ -171,6 +179,7 @@ def test_where_no_cookie_is_kept_the_page_says_so(visitor: Person, service: Runn
     visitor.see("Your browser didn't keep the sign-in.")
 
 
+@pytest.mark.slow
 def test_where_no_way_to_sign_in_is_set_up_the_page_says_so(visitor: Person, server: RunningServer) -> None:
     visitor.open(f"{server.url}/sign-in")
     assert visitor.see("No way to sign in is set up here.")["buttons"] == []
