@@ -5,7 +5,9 @@ A part of the cells is tried at every change; with the tests that take longer al
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
@@ -19,14 +21,22 @@ from tests.rights.table import CALLERS, ROWS, WRONG, Row
 ENGINES = ("sqlite", "postgres")
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def court(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Court]:
-    if request.param == "postgres":
-        cluster: Cluster = request.getfixturevalue("postgres")
-        url = cluster.create_database("rights")
-    else:
+Courts = Callable[[str], Court]
+
+
+@pytest.fixture(scope="module")
+def courts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Courts]:
+    """Give the court on an engine, made when it is first asked for."""
+
+    @cache
+    def court(engine: str) -> Court:
+        if engine == "postgres":
+            cluster: Cluster = request.getfixturevalue("postgres")
+            return opened.enter_context(court_outside(cluster.create_database("rights")))
         url = f"sqlite:///{tmp_path_factory.mktemp('rights') / 'organizations.db'}"
-    with court_outside(url) as court:
+        return opened.enter_context(court_outside(url))
+
+    with ExitStack() as opened:
         yield court
 
 
@@ -45,23 +55,32 @@ def _cells() -> Iterator[object]:
                 yield pytest.param(engine, row, caller, protocol, marks=marks, id=f"{engine}-{name}")
 
 
-@pytest.mark.parametrize(("court", "row", "caller", "protocol"), list(_cells()), indirect=["court"])
-def test_a_caller_is_answered_as_the_table_says(court: Court, row: Row, caller: str, protocol: str) -> None:
+@pytest.mark.parametrize(("engine", "row", "caller", "protocol"), list(_cells()))
+def test_a_caller_is_answered_as_the_table_says(
+    courts: Courts, engine: str, row: Row, caller: str, protocol: str
+) -> None:
+    court = courts(engine)
     scene = court.scene()
     answer = court.request(row, scene, protocol)(court.token(caller, scene))
     assert court.reason(answer) == name_of(row.answers[caller])
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("kind", WRONG)
-def test_a_token_that_opens_nothing_opens_nothing_here(court: Court, kind: str) -> None:
+def test_a_token_that_opens_nothing_opens_nothing_here(courts: Courts, engine: str, kind: str) -> None:
+    court = courts(engine)
     scene = court.scene()
     for row in ROWS[WRONG.index(kind) :: len(WRONG)]:
         answer = court.request(row, scene)(court.opening_nothing[kind])
         assert court.reason(answer) == name_of(row.answers["wrong"]), row.operation
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("name", "caller"), [("Eve", "stranger"), ("Bob", "member"), ("Ada", "admin")])
-def test_a_jwt_of_the_issuer_may_what_a_token_of_the_account_may(court: Court, name: str, caller: str) -> None:
+def test_a_jwt_of_the_issuer_may_what_a_token_of_the_account_may(
+    courts: Courts, engine: str, name: str, caller: str
+) -> None:
+    court = courts(engine)
     for row in ROWS[list(CALLERS).index(caller) :: 7]:
         answer = court.request(row, court.scene())(court.world.jwt(name))
         assert court.reason(answer) == name_of(row.answers[caller]), row.operation
