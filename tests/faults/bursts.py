@@ -173,7 +173,7 @@ def expiring_while_accepting(stage: Stage) -> None:
     """Invitations end while they are accepted, and somebody finds that they have; another ended before."""
     # The token of an invitation by Logto's face goes by mail alone; the addressee needs none.
     late = stage.made("invite", "", DAN, MEMBER, REFUSE, lasts_seconds=0.9)
-    ending = [stage.made("invite", "", who, MEMBER, REFUSE, lasts_seconds=1) for who in (BOB, CEM, EVE)]
+    ending = [stage.made("invite", "", who, MEMBER, REFUSE, lasts_seconds=2) for who in (BOB, CEM, EVE)]
     left = ending[-1].expires_at - time.time()
     revoked = [Wish("revoke", ADA, one.made[:1]) for one in ending]
     # Some near, and some farther off for a machine on which everything comes late.
