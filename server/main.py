@@ -32,15 +32,14 @@ from server.service.sign_in_mail import SignInMails
 from server.settings import Settings, SettingsError
 from server.store.sqlite import SqliteStore
 
+if TYPE_CHECKING:
+    from server.oidc import JwtVerifier
+    from server.oidc_sign_in import OidcProvider
+
 
 def utc_now() -> datetime:
     """Give the time; `ports.Clock`."""
     return datetime.now(UTC)
-
-
-if TYPE_CHECKING:
-    from server.oidc import JwtVerifier
-    from server.oidc_sign_in import OidcProvider
 
 
 @dataclass(frozen=True, slots=True)
