@@ -179,10 +179,12 @@ class SqliteEnd(End):
             isolation_level=None,
         )
         self._db = Database(connection, execute_plugins=False)
+        if make:
+            sqlite.use_wal(self._db)
         # NORMAL: a crash of the machine may take the last chunks with it, but then also what is written of progress.
         # Foreign keys are not checked row by row: in the end the rows are those of a database that does.
         pragmas = ["foreign_keys = OFF", "synchronous = NORMAL", "cache_size = -131072", "temp_store = MEMORY"]
-        for pragma in (["journal_mode = WAL"] if make else []) + pragmas:
+        for pragma in pragmas:
             self._db.execute(f"PRAGMA {pragma}")
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> Cursor:

@@ -436,7 +436,7 @@ class SqliteStore(SqlStore):
             make_directory(path.parent)
             _make_private(path)
             db = self._connect()
-            _use_wal(db)
+            use_wal(db)
             migrate(db, clock)
             # A file that can only be read opens without a word.
             db.execute("UPDATE schema_migrations SET name = name WHERE version = 1")
@@ -492,7 +492,7 @@ def _make_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
-def _use_wal(db: Database) -> None:
+def use_wal(db: Database) -> None:
     """Switch to WAL. Processes that do so at once on a fresh file collide, beyond the reach of SQLite's timeout.
 
     It is done, or refused, when the statement has been followed to its end. Where memory can't be shared SQLite raises
