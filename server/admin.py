@@ -24,7 +24,7 @@ _SECONDS = 2.0
 
 
 class Admin:
-    """What a server asks of its Envoy. Each method raises OSError or ValueError where Envoy doesn't answer."""
+    """What a server asks of its Envoy. Each method raises OSError where Envoy doesn't answer as it should."""
 
     def __init__(self) -> None:
         self._directory: str | None = None
@@ -37,7 +37,7 @@ class Admin:
 
     def listening_port(self) -> int:
         """Give the port that Envoy listens on; KeyError while it doesn't yet."""
-        listeners = json.loads(self._ask("GET", _LISTENERS))["listener_statuses"]
+        listeners = self._looked_up(_LISTENERS, "listener_statuses")
         ports = {one["name"]: one["local_address"]["socket_address"]["port_value"] for one in listeners}
         return int(ports["listener"])
 
@@ -48,7 +48,7 @@ class Admin:
 
     def active_requests(self) -> int:
         """Give how many requests have begun and haven't ended."""
-        stats = json.loads(self._ask("GET", _ACTIVE_REQUESTS))["stats"]
+        stats = self._looked_up(_ACTIVE_REQUESTS, "stats")
         return sum(int(stat.get("value", 0)) for stat in stats)
 
     def close(self) -> None:
@@ -59,6 +59,14 @@ class Admin:
     @property
     def _path(self) -> str:
         return f"{self._directory}/admin"
+
+    def _looked_up(self, path: str, name: str) -> list[dict[str, Any]]:
+        answer = self._ask("GET", path)
+        try:
+            rows: list[dict[str, Any]] = json.loads(answer)[name]
+        except (LookupError, TypeError, ValueError) as error:
+            raise OSError(f"Envoy answers something else: {answer[:200]!r}") from error
+        return rows
 
     def _ask(self, method: str, path: str) -> bytes:
         connection = _Connection(self._path)

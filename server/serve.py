@@ -178,7 +178,7 @@ class Server(PyvoyServer):
         loop = asyncio.get_running_loop()
         until = loop.time() + START_SECONDS
         while loop.time() < until and process.returncode is None:
-            with contextlib.suppress(OSError, ValueError, LookupError):
+            with contextlib.suppress(OSError, LookupError):
                 return await asyncio.to_thread(self._admin.listening_port)
             await asyncio.sleep(0.1)
         raise ServeError("the server didn't start; the log says why")
