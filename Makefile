@@ -77,8 +77,8 @@ test-faults: install ## servers under faults for some minutes: histories, mutant
 
 HOURS ?= 1
 .PHONY: soak
-soak: install ## the same histories with fresh seeds for HOURS=1
-	$(PY) -m tests.faults.nemesis --hours $(HOURS)
+soak: install ## histories, kills and power cuts with fresh seeds for HOURS=1
+	$(PY) -m tests.faults.soak --hours $(HOURS)
 
 .PHONY: photographs
 photographs: install ## take pictures of every page into dist/photographs, and those in docs/images anew

@@ -1,6 +1,7 @@
 """Servers that are killed at random moments while they write, and started again on the same file.
 
-`python -m tests.faults.kills --bare 900 --whole 100` is the long run; `tests/faults/test_kills.py` a short one.
+`python -m tests.faults.kills --bare 900 --whole 100` is a long run, `make soak` a longer;
+`tests/faults/test_kills.py` a short one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Protocol
 
 from tests.faults.bare import Forge, until_ready
 from tests.faults.ledger import Book, Writers, Wrong
+from tests.faults.sums import Summed
 from tests.running import RunningServer
 
 KILLS_OF_A_FILE = 50
@@ -36,7 +38,7 @@ class Victim(Protocol):
 
 
 @dataclass
-class Run:
+class Run(Summed):
     """What happened."""
 
     what: str

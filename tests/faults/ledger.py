@@ -14,7 +14,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from server.domain.invite_link import lookup_hash
 from server.domain.secrets import SecretKeys
 from server.main import build_service, utc_now
 from server.store.sqlite import SqliteStore, sqlite3
+from tests.faults.sums import Summed
 
 GITPOD, INVITATIONS = "/gitpod.v1.OrganizationService/", "/invitations.v1.InvitationService/"
 SECRET = "a key for tests of thirty-two bytes"
@@ -75,19 +76,13 @@ class Ledger:
         return wrong
 
 
-class Wrong:
+@dataclass(repr=False)
+class Wrong(Summed):
     """What a check found."""
 
-    def __init__(self) -> None:
-        self.lost: list[str] = []
-        self.duplicated: list[str] = []
-        self.damaged: list[str] = []
-
-    def __iadd__(self, other: Wrong) -> Wrong:
-        self.lost += other.lost
-        self.duplicated += other.duplicated
-        self.damaged += other.damaged
-        return self
+    lost: list[str] = field(default_factory=list)
+    duplicated: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
 
     def __repr__(self) -> str:
         return f"lost {self.lost[:3]}, duplicated {self.duplicated[:3]}, damaged {self.damaged[:3]}"

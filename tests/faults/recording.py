@@ -44,6 +44,7 @@ from tests.faults.model import (
     with_stand_ins,
 )
 from tests.faults.moved_clock import REAL_TIME, Stretch, may_have_shown
+from tests.faults.sums import Summed
 from tests.faults.wishes import Knowledge, Wish
 
 PEOPLE = ("ada", "bob", "cem", "dan", "eve")
@@ -685,7 +686,7 @@ def gather(
 
 
 @dataclass
-class Verdict:
+class Verdict(Summed):
     """What the checker found about all histories of a run."""
 
     histories: int = 0
@@ -695,14 +696,6 @@ class Verdict:
     wrong: list[str] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
     """How many calls of each kind were answered, and not refused."""
-
-    def add(self, other: Verdict) -> None:
-        self.histories += other.histories
-        self.calls += other.calls
-        self.in_doubt += other.in_doubt
-        self.undecided += other.undecided
-        self.wrong += other.wrong
-        self.done += other.done
 
     def __str__(self) -> str:
         return (

@@ -1,6 +1,6 @@
 """Histories of the real server under faults have an order; those of a server that lacks a safeguard have none.
 
-`make soak HOURS=…` does the same with fresh seeds for as long as one likes.
+`make soak HOURS=…` makes such histories with fresh seeds for as long as one likes.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def watched(url: str, mutant: str, *, until_wrong: bool) -> Watched:
             with closing(service.store):
                 for number, part in itertools.product(range(1, ROUNDS + 1), (_directed, _at_random)):
                     places = part(service, server.address, number, clock, seen)
-                    seen.verdict.add(judged(places, SEATS, timeline=clock.timeline, thorough=not until_wrong))
+                    seen.verdict += judged(places, SEATS, timeline=clock.timeline, thorough=not until_wrong)
                     if until_wrong and seen.anomalies:
                         seen.seen_in = f"{part.__name__.strip('_').replace('_', ' ')}, round {number}"
                         break

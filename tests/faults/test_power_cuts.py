@@ -2,95 +2,30 @@
 
 from __future__ import annotations
 
-import errno
 import random
-import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from server.store.sqlite import sqlite3
-from tests.faults.bare import Forge
-from tests.faults.disk import Calls, Disk, library, preloaded
-from tests.faults.ledger import Book, Writers, Wrong
+from tests.faults.disk import Disk, preloaded
+from tests.faults.ledger import Book
+from tests.faults.power_cuts import EVERY_SEVENTH_SYNC, cut_the_power
 from tests.running import ROOT, clean_environ, run_program
 
 pytestmark = pytest.mark.faults
 
-SHARES = (0.0, 0.5, 1.0)
-"""How much of what wasn't synced is there afterwards: nothing, some of it, all of it."""
-
-
-@dataclass
-class Cuts:
-    """What happened."""
-
-    cuts: int = 0
-    acknowledged: int = 0
-    refused: int = 0
-    unavailable: int = 0
-    syncs: int = 0
-    checkpoints: int = 0
-    wrong: Wrong = field(default_factory=Wrong)
-
-    def __str__(self) -> str:
-        return (
-            f"{self.cuts}, {self.acknowledged} acknowledged, {self.unavailable} told to come again, {self.syncs} syncs,"
-            f" {self.checkpoints} checkpoints, {len(self.wrong.lost)} lost, {len(self.wrong.duplicated)} duplicated,"
-            f" {len(self.wrong.damaged)} damaged"
-        )
-
-
-def cut_the_power(directory: Path, cuts: int, *, synchronous: str = "FULL", fails: str = "") -> Cuts:
-    """Let people write, cut the power, and go on with what is on the disk, again and again until something is lost."""
-    dice, run = random.Random(1), Cuts()
-    running, after, looked_at, journal = (directory / name for name in ("running", "after", "looked at", "journal"))
-    running.mkdir()
-    book = Book(running / "organizations.db")
-    # So small that the file itself is written often.
-    environ = {"PRAGMAS": f"synchronous = {synchronous}; wal_autocheckpoint = 100", "DISK_FAILS": fails}
-    with (
-        closing(Forge({"LD_PRELOAD": str(library())})) as forge,
-        closing(Writers(book, patient=bool(fails))) as writers,
-    ):
-        while run.cuts < cuts and run.wrong.is_nothing:
-            disk = Disk(running)
-            victim = forge.start(book.environ | preloaded(running, journal) | environ)
-            writers.go(victim.wait())
-            book.ledger.wait_for_more(dice.randint(5, 60))
-            time.sleep(dice.uniform(0, 0.02))
-            victim.kill()
-            writers.pause()
-            disk.follow(journal)
-            journal.unlink()
-            disk.cut(after, dice, SHARES[run.cuts % len(SHARES)])
-            shutil.rmtree(running)
-            after.rename(running)
-            # The server is to recover by itself, so that the check looks at a copy.
-            shutil.copytree(running, looked_at)
-            run.wrong += book.check(looked_at / "organizations.db")
-            shutil.rmtree(looked_at)
-            run.cuts += 1
-            run.syncs += disk.syncs
-            run.checkpoints += disk.checkpoints
-    ledger = book.ledger
-    run.acknowledged, run.refused, run.unavailable = ledger.acknowledgements, len(ledger.refusals), ledger.unavailable
-    return run
-
 
 def test_a_power_cut_loses_nothing_that_was_acknowledged(tmp_path: Path, figure: Callable[[str], None]) -> None:
     run = cut_the_power(tmp_path, 12)
-    assert run.wrong.is_nothing, run.wrong
-    assert run.refused == 0
+    assert run.is_right, (run.wrong, run.refusals)
     assert run.checkpoints > 10
-    figure(f"power cuts at synchronous=FULL: {run}")
+    figure(str(run))
 
 
 def test_where_nobody_waits_for_the_disk_a_power_cut_loses_something(
@@ -99,17 +34,15 @@ def test_where_nobody_waits_for_the_disk_a_power_cut_loses_something(
     run = cut_the_power(tmp_path, 12, synchronous="NORMAL")
     assert run.wrong.lost
     assert run.wrong.damaged == []
-    figure(f"power cuts at synchronous=NORMAL: {run}")
+    figure(str(run))
 
 
 def test_where_some_syncs_fail_a_power_cut_loses_nothing_either(tmp_path: Path, figure: Callable[[str], None]) -> None:
     """What a failed sync was to write is gone, and the next one doesn't bring it back."""
-    every_seventh_fails = f"{Calls.SYNC:d} 20 1 7 {errno.EIO} 0"
-    run = cut_the_power(tmp_path, 6, fails=every_seventh_fails)
-    assert run.wrong.is_nothing, run.wrong
-    assert run.refused == 0
+    run = cut_the_power(tmp_path, 6, fails=EVERY_SEVENTH_SYNC)
+    assert run.is_right, (run.wrong, run.refusals)
     assert run.unavailable > 0
-    figure(f"power cuts while syncs fail: {run}")
+    figure(str(run))
 
 
 MAKES_A_DATABASE = """
