@@ -80,6 +80,10 @@ HOURS ?= 1
 soak: install ## histories, kills and power cuts with fresh seeds for HOURS=1
 	$(PY) -m tests.faults.soak --hours $(HOURS)
 
+.PHONY: conformance
+conformance: install ## the Connect project's own suite, from a checkout with its runner: SUITE=…, see docs/conformance.md
+	$(PY) -m tests.conformance.official $(SUITE)
+
 .PHONY: photographs
 photographs: install ## take pictures of every page into dist/photographs, and those in docs/images anew
 	python -m tests.web.photographs
