@@ -17,10 +17,8 @@ from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
-from server import serve
 from server.domain.account import Scope
 from server.domain.errors import INVITATION_NOT_FOUND, INVITATION_PENDING, INVITE_NOT_FOUND, LAST_ADMIN, ServiceError
 from server.domain.invitation import Invitation, InvitationStatus
@@ -32,10 +30,13 @@ from server.service.call import Call, caller_admin, writing
 from server.service.idempotency import Idempotency
 from server.service.invitations import Invitations, Invited
 from server.service.organizations import MembersPage, Organizations, active_member, keep_an_admin
+from server.store.postgres import PostgresStore
 from server.store.sql import SqlTransaction
 from server.store.sql_invitations import _parameters
+from server.store.sql_store import SqlStore
 from server.store.sqlite import SqliteStore
 from tests.faults import moved_clock
+from tests.mounted import run_with
 
 
 def pause() -> None:
@@ -45,6 +46,7 @@ def pause() -> None:
 
 Mutant = Callable[[], None]
 MUTANTS: dict[str, Mutant] = {}
+"""Those that lack something on both stores."""
 
 
 def mutant(put: Mutant) -> Mutant:
@@ -55,6 +57,35 @@ def mutant(put: Mutant) -> Mutant:
 
 def _patched(owner: Any, name: str, value: Any) -> None:
     setattr(owner, name, value)
+
+
+def _changed(change: Callable[[SqlStore, Any], None]) -> None:
+    """Have what a store opens changed by statements: once, while other processes open it too."""
+
+    def changing(made: Callable[..., None], hold: str) -> Callable[..., None]:
+        def init(self: SqlStore, *arguments: Any, **options: Any) -> None:
+            made(self, *arguments, **options)
+            with self._writing(None) as execute:
+                execute(hold, {})
+                change(self, execute)
+
+        return init
+
+    # Whoever writes has the SQLite file to itself.
+    for store, hold in ((SqliteStore, "SELECT 1"), (PostgresStore, "SELECT pg_advisory_xact_lock(23)")):
+        _patched(store, "__init__", changing(store.__init__, hold))
+
+
+def _without_unique_pending() -> None:
+    """Let an address have two pending invitations in an organization."""
+
+    def add(self: SqlTransaction, invitation: Invitation) -> bool:
+        row = _parameters(invitation)
+        self._write(f"INSERT INTO invitations ({', '.join(row)}) VALUES ({', '.join(f':{p}' for p in row)})", **row)
+        return True
+
+    _changed(lambda _, execute: execute("DROP INDEX IF EXISTS invitations_pending", {}))
+    _patched(SqlTransaction, "add_invitation", add)
 
 
 @mutant
@@ -155,15 +186,18 @@ def reads_from_before() -> None:
 
 @mutant
 def links_without_a_primary_key() -> None:
-    made = SqliteStore.__init__
+    """Keeps links where nothing says that an organization has one; a view shows them under the name of before."""
 
-    def init(self: SqliteStore, *arguments: Any) -> None:
-        made(self, *arguments)
-        with self._writing(None) as execute:
-            if execute("SELECT type FROM sqlite_master WHERE name = 'invite_links'", {}).fetchone()[0] == "table":
-                execute("CREATE TABLE links_without_key AS SELECT * FROM invite_links", {})
-                execute("DROP TABLE invite_links", {})
-                execute("CREATE VIEW invite_links AS SELECT * FROM links_without_key", {})
+    def change(store: SqlStore, execute: Any) -> None:
+        tables = (
+            "sqlite_master WHERE type = 'table' AND name"
+            if isinstance(store, SqliteStore)
+            else "pg_tables WHERE tablename"
+        )
+        if execute(f"SELECT 1 FROM {tables} = 'invite_links'", {}).fetchone() is not None:
+            execute("CREATE TABLE links_without_key AS SELECT * FROM invite_links", {})
+            execute("DROP TABLE invite_links", {})
+            execute("CREATE VIEW invite_links AS SELECT * FROM links_without_key", {})
 
     def put(self: SqlTransaction, link: InviteLink) -> None:
         self._write(
@@ -175,7 +209,7 @@ def links_without_a_primary_key() -> None:
             created_by=link.created_by,
         )
 
-    _patched(SqliteStore, "__init__", init)
+    _changed(change)
     _patched(SqlTransaction, "put_invite_link", put)
 
 
@@ -222,17 +256,7 @@ def revoked_tokens_remembered_for_long() -> None:
 
 @mutant
 def pending_looked_for_before_and_no_unique_index() -> None:
-    made, invite = SqliteStore.__init__, Invitations._invite
-
-    def init(self: SqliteStore, *arguments: Any) -> None:
-        made(self, *arguments)
-        with self._writing(None) as execute:
-            execute("DROP INDEX IF EXISTS invitations_pending", {})
-
-    def add(self: SqlTransaction, invitation: Invitation) -> bool:
-        row = _parameters(invitation)
-        self._write(f"INSERT INTO invitations ({', '.join(row)}) VALUES ({', '.join(f':{p}' for p in row)})", **row)
-        return True
+    invite = Invitations._invite
 
     def create(self: Invitations, call: Call, organization_id: str, new: Any) -> Invited:
         with self._store.snapshot() as tx:
@@ -247,8 +271,7 @@ def pending_looked_for_before_and_no_unique_index() -> None:
             quota.keep()
             return invited
 
-    _patched(SqliteStore, "__init__", init)
-    _patched(SqlTransaction, "add_invitation", add)
+    _without_unique_pending()
     _patched(Invitations, "create", create)
 
 
@@ -333,17 +356,17 @@ def expiry_of_tokens_looked_at_when_they_are_read() -> None:
 @mutant
 def answered_before_the_commit() -> None:
     """Answers what it wrote, and then it isn't kept now and then."""
-    transaction = SqliteStore.transaction
+    transaction = SqlStore.transaction
     turn = iter(range(10**9))
 
     @contextmanager
-    def unsure(self: SqliteStore, deadline: float | None = None) -> Iterator[Any]:
+    def unsure(self: SqlStore, deadline: float | None = None) -> Iterator[Any]:
         with suppress(_LostError), transaction(self, deadline) as tx:
             yield tx
             if next(turn) % 40 == 39:
                 raise _LostError
 
-    _patched(SqliteStore, "transaction", unsure)
+    _patched(SqlStore, "transaction", unsure)
 
 
 class _LostError(Exception):
@@ -353,10 +376,10 @@ class _LostError(Exception):
 @mutant
 def nothing_rolled_back() -> None:
     """Keeps what was written before a refusal: no savepoint around a turn."""
-    transaction = SqliteStore.transaction
+    transaction = SqlStore.transaction
 
     @contextmanager
-    def kept(self: SqliteStore, deadline: float | None = None) -> Iterator[Any]:
+    def kept(self: SqlStore, deadline: float | None = None) -> Iterator[Any]:
         refusal = None
         with transaction(self, deadline) as tx:
             try:
@@ -371,7 +394,7 @@ def nothing_rolled_back() -> None:
         if member.is_admin and not tx.has_other_admin(member.organization_id, member.user_id):
             raise ServiceError(LAST_ADMIN)
 
-    _patched(SqliteStore, "transaction", kept)
+    _patched(SqlStore, "transaction", kept)
     _patched(organizations, "end_membership", last_admin_too_late)
 
 
@@ -435,25 +458,14 @@ def token_is_good_for_any_generation() -> None:
 @mutant
 def replaced_invitations_stay_pending() -> None:
     """Makes another invitation of an address and leaves the one before as good as it was."""
-    made, move = SqliteStore.__init__, Invitations._move
-
-    def init(self: SqliteStore, *arguments: Any) -> None:
-        made(self, *arguments)
-        with self._writing(None) as execute:
-            execute("DROP INDEX IF EXISTS invitations_pending", {})
-
-    def add(self: SqlTransaction, invitation: Invitation) -> bool:
-        row = _parameters(invitation)
-        self._write(f"INSERT INTO invitations ({', '.join(row)}) VALUES ({', '.join(f':{p}' for p in row)})", **row)
-        return True
+    move = Invitations._move
 
     def moved(self: Invitations, tx: Any, found: Invitation, **changes: Any) -> Invitation:
         if changes.get("stored_status") is InvitationStatus.REVOKED and sys._getframe(1).f_code.co_name == "_invite":
             return found
         return move(self, tx, found, **changes)
 
-    _patched(SqliteStore, "__init__", init)
-    _patched(SqlTransaction, "add_invitation", add)
+    _without_unique_pending()
     _patched(Invitations, "_move", moved)
 
 
@@ -466,6 +478,25 @@ def members_outlive_their_organization() -> None:
     _patched(SqlTransaction, "delete_organization", delete)
 
 
+def organizations_not_locked() -> None:
+    """Reads an organization without keeping it from others until the end: on SQLite whoever writes is alone."""
+
+    def late(read: Callable[..., Any]) -> Callable[..., Any]:
+        def then_others(self: SqlTransaction, *arguments: Any) -> Any:
+            found = read(self, *arguments)
+            pause()
+            return found
+
+        return then_others
+
+    _patched(PostgresStore, "row_lock", "")
+    for name in ("hold_organization", "lock_organization", "lock_organization_by_invite"):
+        _patched(SqlTransaction, name, late(getattr(SqlTransaction, name)))
+
+
+OF_POSTGRES: dict[str, Mutant] = {"organizations_not_locked": organizations_not_locked}
+"""Those that lack what only PostgreSQL needs."""
+
 ENVIRONMENT = "MUTANT_FOR_TESTS"
 NOTHING = "nothing"
 """Named in a mutant's place: the server lacks nothing."""
@@ -473,7 +504,7 @@ NOTHING = "nothing"
 if os.environ.get(ENVIRONMENT) and __name__ != "__main__":
     moved_clock.put_in_place()
     if os.environ[ENVIRONMENT] != NOTHING:
-        MUTANTS[os.environ[ENVIRONMENT]]()
+        (MUTANTS | OF_POSTGRES)[os.environ[ENVIRONMENT]]()
     from server import mounts
 
     wsgi, reflection, reflection_alpha = mounts.wsgi, mounts.reflection, mounts.reflection_alpha
@@ -486,12 +517,8 @@ def program(name: str = NOTHING) -> tuple[str, ...]:
 
 def main() -> None:
     """Run the command line; the server's own process mounts this module."""
-    from server.cli import main as cli
-
     os.environ[ENVIRONMENT] = sys.argv.pop(1)
-    here = [replace(each, app=each.app.replace("server.mounts", "tests.faults.mutant_server")) for each in serve.MOUNTS]
-    _patched(serve, "Server", partial(serve.Server, mounts=here))
-    cli()
+    run_with("tests.faults.mutant_server")
 
 
 if __name__ == "__main__":

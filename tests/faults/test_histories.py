@@ -20,7 +20,7 @@ from tests.faults.bursts import ALONE, TOGETHER, play_all
 from tests.faults.histories import at_once
 from tests.faults.model import Organization
 from tests.faults.moved_clock import MovedClock
-from tests.faults.mutant_server import MUTANTS, NOTHING, program
+from tests.faults.mutant_server import MUTANTS, NOTHING, OF_POSTGRES, program
 from tests.faults.nemesis import CLIENTS, ENVIRON, SEATS, campaign, moved_clock, open_service
 from tests.faults.recording import Place, Verdict, gather, judged
 from tests.postgres.cluster import Cluster
@@ -122,8 +122,8 @@ def _at_random(service: Service, address: str, seed: int, clock: MovedClock, _: 
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Give the URL of a fresh database, on the store that the test names or on SQLite."""
-    if getattr(request, "param", "sqlite") == "sqlite":
+    """Give the URL of a fresh database on the store that the test names."""
+    if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'organizations.db'}"
     else:
         with Cluster() as cluster:
@@ -142,10 +142,14 @@ def test_a_server_that_lacks_nothing_passes_as_many_rounds_as_any_mutant_may(
     figure(f"no mutant on {database.split(':')[0]}, {ROUNDS} rounds: {seen.verdict}")
 
 
-@pytest.mark.parametrize("name", MUTANTS)
+@pytest.mark.parametrize(
+    ("database", "name"),
+    [*itertools.product(["sqlite", "postgres"], MUTANTS), *itertools.product(["postgres"], OF_POSTGRES)],
+    indirect=["database"],
+)
 def test_the_checker_catches_a_server_that_lacks_a_safeguard(
     database: str, name: str, figure: Callable[[str], None]
 ) -> None:
     seen = watched(database, name, until_wrong=True)
     assert seen.anomalies != [], f"{name} survived {seen.verdict} {seen.verdict.wrong} {seen.unprepared}"
-    figure(f"mutant caught: {name}, {seen.seen_in}, after {seen.verdict.calls} calls")
+    figure(f"mutant caught on {database.split(':')[0]}: {name}, {seen.seen_in}, after {seen.verdict.calls} calls")
