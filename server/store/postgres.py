@@ -66,6 +66,8 @@ MARKS_KEPT_SECONDS = 3600
 
 FORGET_EVERY_SECONDS = 600.0
 MARKS_FORGOTTEN_AT_ONCE = 10_000
+_NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+"""The database's clock, by which marks are old: a server whose own goes wrong mustn't remove those of others."""
 
 FRESH_TRIES = 2
 """How many fresh connections may die before a transaction has begun."""
@@ -182,7 +184,6 @@ class PostgresStore(SqlStore):
 
     def __init__(self, url: str, clock: Clock, *, connections: int = 16) -> None:
         super().__init__()
-        self._clock = clock
         settings = DEFAULTS | parameters(url) | _SESSION
         try:
             with Connection.connect(**settings) as connection:
@@ -280,7 +281,7 @@ class PostgresStore(SqlStore):
         """Commit, leaving a mark; False when it can't be told whether it was done."""
         statements.left()
         connection = statements.connection
-        insert = f"INSERT INTO transaction_marks (id, is_work, created_at) VALUES ('{mark}', TRUE, {self._now()})"
+        insert = f"INSERT INTO transaction_marks (id, is_work, created_at) VALUES ('{mark}', TRUE, {_NOW})"
         connection.warned = False
         try:
             connection.execute(f"{insert}; COMMIT".encode())
@@ -309,10 +310,10 @@ class PostgresStore(SqlStore):
             try:
                 with self._begun(WRITING, until) as statements:
                     found = statements(
-                        "INSERT INTO transaction_marks (id, is_work, created_at) VALUES (:id, FALSE, :now)"
+                        f"INSERT INTO transaction_marks (id, is_work, created_at) VALUES (:id, FALSE, {_NOW})"
                         " ON CONFLICT (id) DO UPDATE SET created_at = excluded.created_at"
                         " RETURNING transaction_marks.is_work",
-                        {"id": mark, "now": self._now()},
+                        {"id": mark},
                     ).fetchone()
                     statements("COMMIT", {})
                 break
@@ -324,9 +325,6 @@ class PostgresStore(SqlStore):
                 time.sleep(pause)
         if found is None or not found[0]:
             raise ServiceError(STORE_UNAVAILABLE, retry_after_seconds=1.0)
-
-    def _now(self) -> int:
-        return to_micros(self._clock())
 
     def _keep_forgetting(self) -> None:
         while not self._closed.wait(FORGET_EVERY_SECONDS):
@@ -340,9 +338,9 @@ class PostgresStore(SqlStore):
         """Remove marks of transactions long done, ten thousand at most; tell how many."""
         with _translated(), self._begun(WRITING, _until(None)) as statements:
             forgotten = statements(
-                "DELETE FROM transaction_marks WHERE id IN (SELECT id FROM transaction_marks WHERE created_at < :before"
-                " ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED)",
-                {"before": self._now() - MARKS_KEPT_SECONDS * 1_000_000, "limit": MARKS_FORGOTTEN_AT_ONCE},
+                "DELETE FROM transaction_marks WHERE id IN (SELECT id FROM transaction_marks"
+                f" WHERE created_at < {_NOW} - :kept ORDER BY created_at LIMIT :limit FOR UPDATE SKIP LOCKED)",
+                {"kept": MARKS_KEPT_SECONDS * 1_000_000, "limit": MARKS_FORGOTTEN_AT_ONCE},
             ).rowcount
             statements("COMMIT", {})
         return forgotten
