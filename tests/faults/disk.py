@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import random
 import shutil
 import struct
@@ -37,7 +38,9 @@ def library() -> Path:
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         pytest.skip("the disk that loses power is written in C, and there is no gcc")
-    path = Path(tempfile.mkdtemp(prefix="disk")) / "disk.so"
+    directory = tempfile.mkdtemp(prefix="disk")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    path = Path(directory) / "disk.so"
     source = Path(__file__).with_name("disk.c")
     subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", path, source, "-ldl", "-lpthread"], check=True)
     return path
