@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,16 +13,13 @@ import pytest
 
 from tests.faults.disk import Calls, preloaded
 from tests.faults.failing_disk import FAULTS, ITS_DIRECTORY
+from tests.faults.slices import EVERYTHING, SLICE
 from tests.running import ROOT, clean_environ
 
 pytestmark = pytest.mark.faults
 
-EVERY_POINT = "EVERY_POINT" in os.environ
-"""Whether every call fails once; where there are hundreds of them, one in `STRIDE` does otherwise."""
-
 STRIDE = 17
-SLICE = int(os.environ.get("SLICE", "0")) % STRIDE
-"""Which of them: so many runs with one after the other let every call fail once."""
+"""Where there are hundreds of calls, one in so many fails in a run: so many slices let each fail once."""
 
 FEW = ("a sync", "a truncation", "an open")
 
@@ -46,7 +42,7 @@ wrong, since each new column has a default), and doesn't tell when it can't read
 def failing(directory: Path, what: str, fault: str, *, sliced: bool = False) -> dict[str, Any]:
     """Have something done while the disk fails, in a process of its own; give its report."""
     environ = clean_environ() | preloaded(directory) | {"SQLITE_TMPDIR": str(directory)}
-    points = (1, 1) if EVERY_POINT or not sliced or fault in FEW else (1 + SLICE, STRIDE)
+    points = (1, 1) if EVERYTHING or not sliced or fault in FEW else (1 + SLICE % STRIDE, STRIDE)
     command = [sys.executable, "-m", "tests.faults.failing_disk", directory, what, fault, *map(str, points)]
     done = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=3600, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -23,6 +23,7 @@ from tests.faults.moved_clock import MovedClock
 from tests.faults.mutant_server import MUTANTS, NOTHING, OF_POSTGRES, program
 from tests.faults.nemesis import CLIENTS, ENVIRON, SEATS, campaign, moved_clock, open_service
 from tests.faults.recording import Place, Verdict, gather, judged
+from tests.faults.slices import EVERYTHING, SLICE
 from tests.postgres.cluster import Cluster
 from tests.running import RunningServer
 
@@ -142,11 +143,17 @@ def test_a_server_that_lacks_nothing_passes_as_many_rounds_as_any_mutant_may(
     figure(f"no mutant on {database.split(':')[0]}, {ROUNDS} rounds: {seen.verdict}")
 
 
-@pytest.mark.parametrize(
-    ("database", "name"),
-    [*itertools.product(["sqlite", "postgres"], MUTANTS), *itertools.product(["postgres"], OF_POSTGRES)],
-    indirect=["database"],
-)
+def mutants_on_stores() -> list[tuple[str, str]]:
+    """Give each mutant on one store, which is the other in the next slice."""
+    stores = ("sqlite", "postgres")
+    return [
+        (stores[at], name)
+        for number, name in enumerate(MUTANTS)
+        for at in (range(2) if EVERYTHING else [(number + SLICE) % 2])
+    ] + [("postgres", name) for name in OF_POSTGRES]
+
+
+@pytest.mark.parametrize(("database", "name"), mutants_on_stores(), indirect=["database"])
 def test_the_checker_catches_a_server_that_lacks_a_safeguard(
     database: str, name: str, figure: Callable[[str], None]
 ) -> None:
