@@ -20,7 +20,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from server.domain.account import Scope
-from server.domain.errors import INVITATION_NOT_FOUND, INVITATION_PENDING, INVITE_NOT_FOUND, LAST_ADMIN, ServiceError
+from server.domain.errors import (
+    INVITATION_NOT_FOUND,
+    INVITATION_PENDING,
+    INVITE_NOT_FOUND,
+    LAST_ADMIN,
+    STORE_UNAVAILABLE,
+    ServiceError,
+)
 from server.domain.invitation import Invitation, InvitationStatus
 from server.domain.invite_link import InviteLink, lookup_hash
 from server.domain.organization import Member, MemberStatus, Role
@@ -34,7 +41,7 @@ from server.store.postgres import PostgresStore
 from server.store.sql import SqlTransaction
 from server.store.sql_invitations import _parameters
 from server.store.sql_store import SqlStore
-from server.store.sqlite import SqliteStore
+from server.store.sqlite import SqliteStore, _Commit, _Writer
 from tests.faults import moved_clock
 from tests.mounted import run_with
 
@@ -497,6 +504,48 @@ def organizations_not_locked() -> None:
 OF_POSTGRES: dict[str, Mutant] = {"organizations_not_locked": organizations_not_locked}
 """Those that lack what only PostgreSQL needs."""
 
+
+def failed_commits_answered() -> None:
+    """Answers what was written, whatever came of the commit."""
+    write_out = _Writer._write_out
+
+    def written(self: _Writer, commit: _Commit) -> None:
+        write_out(self, commit)
+        commit.error = None
+
+    _patched(_Writer, "_write_out", written)
+
+
+def refused_for_what_was_never_kept() -> None:
+    """Refuses a call for what it saw of another, whose commit, that both share, fails."""
+    undo = _Writer.undo
+
+    def undone(self: _Writer) -> None:
+        commit = self._commit
+        try:
+            undo(self)
+        except Exception as error:
+            if commit is None or error is not commit.error:
+                raise
+
+    _patched(_Writer, "undo", undone)
+
+
+def lost_commits_taken_for_undone() -> None:
+    """Says that nothing was done when the answer to a commit was lost, and doesn't look whether it was."""
+
+    def settle(self: PostgresStore, *_: Any) -> None:
+        raise ServiceError(STORE_UNAVAILABLE, retry_after_seconds=1.0)
+
+    _patched(PostgresStore, "_settle", settle)
+
+
+UNDER_FAULTS: dict[str, Mutant] = {
+    each.__name__: each
+    for each in (failed_commits_answered, refused_for_what_was_never_kept, lost_commits_taken_for_undone)
+}
+"""Those that lack what counts only when something goes wrong beside."""
+
 ENVIRONMENT = "MUTANT_FOR_TESTS"
 NOTHING = "nothing"
 """Named in a mutant's place: the server lacks nothing."""
@@ -504,7 +553,7 @@ NOTHING = "nothing"
 if os.environ.get(ENVIRONMENT) and __name__ != "__main__":
     moved_clock.put_in_place()
     if os.environ[ENVIRONMENT] != NOTHING:
-        (MUTANTS | OF_POSTGRES)[os.environ[ENVIRONMENT]]()
+        (MUTANTS | OF_POSTGRES | UNDER_FAULTS)[os.environ[ENVIRONMENT]]()
     from server import mounts
 
     wsgi, reflection, reflection_alpha = mounts.wsgi, mounts.reflection, mounts.reflection_alpha

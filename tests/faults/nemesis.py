@@ -29,7 +29,7 @@ from server.main import Service, build_service, open_store
 from server.settings import Settings
 from tests.faults.histories import at_once
 from tests.faults.moved_clock import MovedClock
-from tests.faults.mutant_server import program
+from tests.faults.mutant_server import NOTHING, program
 from tests.faults.recording import Crowd, Verdict, gather, judged
 from tests.faults.wishes import HOUR
 from tests.postgres.cluster import Cluster, free_port
@@ -55,6 +55,10 @@ Start = Callable[[int], RunningServer]
 
 Fault = Callable[[random.Random, Crowd], None]
 """Does one thing."""
+
+
+class UnavailableError(Exception):
+    """No fault that is wanted can be had on this machine."""
 
 
 class Victim:
@@ -143,10 +147,10 @@ def _hurry(dice: random.Random, crowd: Crowd) -> None:
     crowd.doubtful = calm
 
 
-def _start(url: str, clock: MovedClock) -> Start:
+def _start(url: str, clock: MovedClock, mutant: str) -> Start:
     def start(port: int) -> RunningServer:
         options = ("--log-level", "error", "--port", str(port))
-        return RunningServer(url, *options, environ=ENVIRON | clock.environ, program=program())
+        return RunningServer(url, *options, environ=ENVIRON | clock.environ, program=program(mutant))
 
     return start
 
@@ -188,14 +192,14 @@ def _fill(directory: Path) -> Callable[[random.Random, Crowd], None]:
 
 
 @contextmanager
-def on_sqlite() -> Iterator[Field]:
+def on_sqlite(mutant: str = NOTHING) -> Iterator[Field]:
     """Two servers on one file, on a disk that can be filled."""
     with ExitStack() as stack:
         clock = stack.enter_context(moved_clock())
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="organization-service-")))
         hindered = stack.enter_context(small_disk(directory))
         url = f"sqlite:///{directory / 'organizations.db'}"
-        victims = _victims(stack, _start(url, clock))
+        victims = _victims(stack, _start(url, clock, mutant))
         faults = _of_servers(victims, clock)
         if hindered:
             left_out = f"the disk isn't filled, since a small file system can't be mounted: {hindered}"
@@ -213,7 +217,7 @@ def _victims(stack: ExitStack, start: Start) -> list[Victim]:
 
 
 @contextmanager
-def on_postgres() -> Iterator[Field]:
+def on_postgres(mutant: str = NOTHING) -> Iterator[Field]:
     """Two servers that reach a primary, and its synchronous standby, through proxies that cut."""
     with Cluster() as primary, ExitStack() as stack:
         primary.create_database("service")
@@ -223,7 +227,7 @@ def on_postgres() -> Iterator[Field]:
         hosts = ",".join(f"127.0.0.1:{proxy.port}" for proxy in proxies)
         clock = stack.enter_context(moved_clock())
         url = f"postgresql://postgres@{hosts}/service?target_session_attrs=read-write"
-        victims = _victims(stack, _start(url, clock))
+        victims = _victims(stack, _start(url, clock, mutant))
         lead = [primary]
 
         def crash(_: random.Random, _crowd: Crowd) -> None:
@@ -267,7 +271,7 @@ def on_postgres() -> Iterator[Field]:
         )
 
 
-FIELDS: Mapping[str, Callable[[], Any]] = {"sqlite": on_sqlite, "postgres": on_postgres}
+FIELDS: Mapping[str, Callable[[str], Any]] = {"sqlite": on_sqlite, "postgres": on_postgres}
 
 
 @dataclass
@@ -301,13 +305,18 @@ class Campaign:
         return f"{said}; {self.left_out}" if self.left_out else said
 
 
-def campaign(store: str, seed: int, *, seconds: float, only: tuple[str, ...] = (), places: int = 400) -> Campaign:
-    """Let clients call two servers while things go wrong for a time; judge what they were answered."""
+def campaign(
+    store: str, seed: int, *, seconds: float, only: tuple[str, ...] = (), places: int = 400, mutant: str = NOTHING
+) -> Campaign:
+    """Let clients call two servers while things go wrong for a time; judge what they were answered.
+
+    Of servers that lack something the first wrong history is enough.
+    """
     run = Campaign(store, seed, seconds, only)
-    with FIELDS[store]() as arena:
+    with FIELDS[store](mutant) as arena:
         run.left_out = arena.left_out
         if not run.wanted(arena.faults):
-            raise ValueError(f"none of the faults can be had: {', '.join(only)}. {arena.left_out}")
+            raise UnavailableError(f"none of the faults can be had: {', '.join(only)}. {arena.left_out}")
         service, addresses = arena.service(), [victim.address for victim in arena.victims]
         with closing(service.store):
             crowd = gather(service, addresses, places=places, seed=seed, clock=arena.clock)
@@ -323,7 +332,10 @@ def campaign(store: str, seed: int, *, seconds: float, only: tuple[str, ...] = (
         crowd.doubtful = 1e-9
         crowd.settle()
         run.clients = crowd.counts
-        run.verdict = judged(crowd.places, SEATS, timeline=arena.clock.timeline)
+        run.verdict = judged(crowd.places, SEATS, timeline=arena.clock.timeline, thorough=mutant == NOTHING)
+    # What nobody foresaw is wrong even where nobody heard of it: the caller may have hung up.
+    logged = [line for victim in arena.victims for line in victim.log.splitlines() if '"request failed"' in line]
+    run.verdict.wrong += [f"in the log: {line}" for line in logged[:5]]
     return run
 
 

@@ -28,6 +28,7 @@ from google.rpc import error_details_pb2, status_pb2
 from gen.gitpod.v1 import organization_pb, user_pb
 from gen.invitations.v1 import invitation_pb, invite_link_pb
 from server.domain.account import Caller
+from server.domain.errors import CATALOG
 from server.faces.spelling import from_logto_id, logto_id
 from server.main import Service
 from server.service.access_tokens import DEFAULT_LIFE
@@ -164,15 +165,26 @@ def json_reason(content: Any) -> str:
     return ""
 
 
+_REASONS = {reason.sentence: name for name, reason in CATALOG.items()}
+
+
 def logto_reason(content: Any) -> str:
+    """Give the reason that an answer of Logto's face means; none where it doesn't say what became of the call."""
     code, said = content.get("code", ""), str(content.get("data", content.get("details", content)))
+    if content.get("message") == "Internal server error.":
+        return "INTERNAL"
+    if code == "request.general":
+        return _REASONS.get(content["message"], "")
+    if "." not in code:
+        # Envoy's own refusal, which is Connect's on every path.
+        return json_reason(content)
     if code == "entity.relation_foreign_key_not_found":
         return "ORGANIZATION_NOT_FOUND"
     if code == "entity.unique_integrity_violation":
         return "INVITATION_PENDING"
     if code == "request.invalid_input":
         return "ALREADY_MEMBER" if "already a member" in said else "EXPIRY_PAST"
-    return {"request.general": "STORE_BUSY", "guard.invalid_input": "EXPIRY_PAST"}.get(code, code)
+    return "EXPIRY_PAST" if code == "guard.invalid_input" else str(code)
 
 
 class GrpcWire:

@@ -21,7 +21,7 @@ from tests.faults.histories import at_once
 from tests.faults.model import Organization
 from tests.faults.moved_clock import MovedClock
 from tests.faults.mutant_server import MUTANTS, NOTHING, OF_POSTGRES, program
-from tests.faults.nemesis import CLIENTS, ENVIRON, SEATS, campaign, moved_clock, open_service
+from tests.faults.nemesis import CLIENTS, ENVIRON, SEATS, UnavailableError, campaign, moved_clock, open_service
 from tests.faults.recording import Place, Verdict, gather, judged
 from tests.faults.slices import EVERYTHING, SLICE
 from tests.postgres.cluster import Cluster
@@ -72,6 +72,29 @@ def test_an_order_explains_every_history_whatever_goes_wrong(store: str, figure:
         assert came == FAULTS[store] - {"fill the disk"}
         pytest.skip(f"all went well but for what wasn't tried: {run.left_out}")
     assert came == FAULTS[store]
+
+
+@pytest.mark.parametrize(
+    ("store", "fault", "mutant"),
+    [
+        ("sqlite", "disk", "failed_commits_answered"),
+        ("sqlite", "disk", "refused_for_what_was_never_kept"),
+        ("postgres", "cut transactions", "lost_commits_taken_for_undone"),
+    ],
+)
+def test_the_checker_catches_a_server_that_takes_a_fault_wrongly(
+    store: str, fault: str, mutant: str, figure: Callable[[str], None]
+) -> None:
+    # What only happens in one history of a hundred needs more rounds than a race that is played.
+    for seed in range(1, 2 * ROUNDS + 1):
+        try:
+            run = campaign(store, seed, seconds=SECONDS / 2, only=(fault,), mutant=mutant)
+        except UnavailableError as unavailable:
+            pytest.skip(str(unavailable))
+        if found := [one for one in run.verdict.wrong if one.startswith("no order explains")]:
+            break
+    assert found, f"{mutant} survived {run}"
+    figure(f"mutant caught on {store}: {mutant}, round {seed}, after {run.verdict.calls} calls")
 
 
 @dataclass

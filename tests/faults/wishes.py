@@ -34,9 +34,9 @@ WEIGHTS = {
     "preview": 3,
     "invitations": 4,
     "make_token": 3,
-    "revoke_token": 1,
+    "revoke_token": 3,
     "use_token": 6,
-    "delete": 0.1,
+    "delete": 0.4,
 }
 
 
