@@ -12,7 +12,6 @@ import argparse
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,6 +30,7 @@ from tests.faults.histories import at_once
 from tests.faults.moved_clock import MovedClock
 from tests.faults.mutant_server import NOTHING, program
 from tests.faults.recording import Crowd, Verdict, gather, judged
+from tests.faults.small_disk import fill, small_disk
 from tests.faults.wishes import HOUR
 from tests.postgres.cluster import Cluster, free_port
 from tests.postgres.proxy import Cut, Proxy, When
@@ -42,7 +42,7 @@ SEATS = 3
 """How many of the five people an organization has room for."""
 
 ENVIRON = {"SECRET_KEY": KEY, "LIMITS": "off", "MAX_MEMBERS": str(SEATS)}
-DISK_BYTES = 48 * 1024 * 1024
+DISK_MEBIBYTES = 48
 FIRST_REST_SECONDS = 0.8
 
 MOVES = (-5 * HOUR, -2 * HOUR, -1.0, 0.0, 1.0, 2 * HOUR, 5 * HOUR)
@@ -161,18 +161,6 @@ def open_service(url: str) -> Service:
 
 
 @contextmanager
-def small_disk(directory: Path) -> Iterator[str]:
-    """Mount a file system of little room on a directory, as root may; give why that can't be done, "" where it is."""
-    options = ["-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", directory]
-    done = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
-    try:
-        yield done.stderr.strip()
-    finally:
-        if not done.returncode:
-            subprocess.run(["umount", "-l", directory], check=True)
-
-
-@contextmanager
 def moved_clock() -> Iterator[MovedClock]:
     """Give a clock to move."""
     with tempfile.TemporaryDirectory(prefix="organization-service-") as directory:
@@ -180,15 +168,13 @@ def moved_clock() -> Iterator[MovedClock]:
 
 
 def _fill(directory: Path) -> Callable[[random.Random, Crowd], None]:
-    def fill(dice: random.Random, _: Crowd) -> None:
+    def fill_for_a_while(dice: random.Random, _: Crowd) -> None:
         ballast = directory / "ballast"
-        with ballast.open("wb", buffering=0) as file, suppress(OSError):
-            while True:
-                file.write(bytes(64 * 1024))
+        fill(ballast)
         time.sleep(dice.uniform(0.2, 0.8))
         ballast.unlink()
 
-    return fill
+    return fill_for_a_while
 
 
 @contextmanager
@@ -197,7 +183,7 @@ def on_sqlite(mutant: str = NOTHING) -> Iterator[Field]:
     with ExitStack() as stack:
         clock = stack.enter_context(moved_clock())
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="organization-service-")))
-        hindered = stack.enter_context(small_disk(directory))
+        hindered = stack.enter_context(small_disk(directory, DISK_MEBIBYTES))
         url = f"sqlite:///{directory / 'organizations.db'}"
         victims = _victims(stack, _start(url, clock, mutant))
         faults = _of_servers(victims, clock)

@@ -6,7 +6,6 @@ same Idempotency-Key. What stays without an answer is in doubt.
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import random
@@ -47,6 +46,7 @@ from tests.faults.model import (
 from tests.faults.moved_clock import REAL_TIME, Stretch, may_have_shown
 from tests.faults.sums import Summed
 from tests.faults.wishes import Knowledge, Wish
+from tests.reasons import json_reason
 
 PEOPLE = ("ada", "bob", "cem", "dan", "eve")
 CALLS_EACH = 60
@@ -156,13 +156,6 @@ class JsonWire:
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
-
-
-def json_reason(content: Any) -> str:
-    for detail in content.get("details", []):
-        if detail["type"] == "google.rpc.ErrorInfo":
-            return error_details_pb2.ErrorInfo.FromString(base64.b64decode(detail["value"] + "==")).reason
-    return ""
 
 
 _REASONS = {reason.sentence: name for name, reason in CATALOG.items()}

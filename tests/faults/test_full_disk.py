@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,39 +10,26 @@ import httpx
 import pytest
 
 from tests.faults.ledger import GITPOD, Book, Writers
+from tests.faults.small_disk import fill, small_disk
 from tests.running import RunningServer, wait_until
 
 pytestmark = pytest.mark.faults
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 8 MiB; only root can make one."""
     place = tmp_path / "disk"
     place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "none", place], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"a small file system can't be mounted: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", place], check=True)
+    with small_disk(place, 8) as hindered:
+        if hindered:
+            pytest.skip(f"a small file system can't be mounted: {hindered}")
+        yield place
 
 
-def fill(path: Path) -> None:
-    """Take all the room that there is."""
-    with path.open("wb", buffering=0) as file:
-        for size in (1 << 16, 1 << 12, 1):
-            try:
-                while file.write(b"\0" * size) == size:
-                    pass
-            except OSError:
-                continue
-
-
-def test_a_full_disk_is_told_to_who_writes_and_it_goes_on_when_there_is_room(small_disk: Path) -> None:
-    book = Book(small_disk / "organizations.db")
-    ledger, ballast = book.ledger, small_disk / "ballast"
+def test_a_full_disk_is_told_to_who_writes_and_it_goes_on_when_there_is_room(disk: Path) -> None:
+    book = Book(disk / "organizations.db")
+    ledger, ballast = book.ledger, disk / "ballast"
     server = RunningServer(book.environ["DATABASE_URL"], "--log-level", "error", environ=book.environ)
     try:
         with closing(Writers(book, patient=True)) as writers:

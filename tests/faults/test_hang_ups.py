@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import struct
 import time
 from collections import Counter
 from contextlib import suppress
@@ -13,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.attacks import RESET_AT_ONCE
 from tests.faults.histories import at_once
 from tests.running import running_server
 
 CLIENTS, REQUESTS = 12, 40
-RESET_AT_ONCE = struct.pack("ii", 1, 0)
 
 
 def request(path: str, token: str, message: object) -> bytes:

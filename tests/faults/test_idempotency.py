@@ -60,8 +60,8 @@ from tests.faults.test_invitation_races import (
     Door,
     Post,
     in_process,
-    reason_of,
 )
+from tests.reasons import json_reason
 from tests.running import RunningServer, running_server
 
 AT_ONCE = 32
@@ -217,7 +217,7 @@ def test_another_request_with_the_key_is_refused_on_every_wire(site: Site) -> No
     create = INVITATIONS + "CreateInvitation"
     assert site.post(create, invitation(site.organization, "first@example.com"), key)[0] == 200
     status, content = site.post(create, invitation(site.organization, "second@example.com"), key)
-    assert (status, content["code"], reason_of(content)) == (409, "already_exists", "IDEMPOTENCY_KEY_REUSED")
+    assert (status, content["code"], json_reason(content)) == (409, "already_exists", "IDEMPOTENCY_KEY_REUSED")
 
     new = pb.NewInvitation(email="second@example.com")
     request = pb.CreateInvitationRequest(organization_id=site.organization, invitation=new)
@@ -601,7 +601,7 @@ def test_a_key_that_is_none_is_refused_and_nothing_is_done(desk: Stage, key: str
     post, sent = in_process(desk.service), {"authorization": f"Bearer {desk.door.token('ada')}"}
     body = invitation(desk.organization, "alice@example.com")
     status, content = post(INVITATIONS + "CreateInvitation", body, sent | {"idempotency-key": key})
-    assert (status, reason_of(content)) == (400, "IDEMPOTENCY_KEY_INVALID")
+    assert (status, json_reason(content)) == (400, "IDEMPOTENCY_KEY_INVALID")
     assert desk.pending() == []
 
 
@@ -658,7 +658,7 @@ def test_a_person_who_is_not_signed_in_has_no_keys(desk: Stage) -> None:
     post = in_process(desk.service)
     body = invitation(desk.organization, "alice@example.com")
     status, content = post(INVITATIONS + "CreateInvitation", body, {"idempotency-key": "key"})
-    assert (status, reason_of(content)) == (401, "CREDENTIALS_MISSING")
+    assert (status, json_reason(content)) == (401, "CREDENTIALS_MISSING")
 
 
 def test_an_answer_is_given_again_after_what_it_told_of_has_changed(desk: Stage) -> None:
@@ -726,7 +726,7 @@ def test_bytes_that_json_has_no_words_for_are_refused_with_a_key_and_without(
         client = Client(build_edge(desk.service))
         content = request.to_binary()
         answer = client.post(INVITATIONS + method, data=content, content_type="application/proto", headers=headers)
-        assert (answer.status_code, reason_of(json.loads(answer.data))) == (400, "MALFORMED_REQUEST")
+        assert (answer.status_code, json_reason(json.loads(answer.data))) == (400, "MALFORMED_REQUEST")
 
 
 @pytest.mark.parametrize(

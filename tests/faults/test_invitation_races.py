@@ -44,6 +44,7 @@ from tests.faults.invitation_mutants import (
     invitations_with,
 )
 from tests.faults.mutants import KEYS, AnsweredBeforeCommitStore
+from tests.reasons import json_reason
 from tests.running import RunningServer, running_server
 
 GITPOD, INVITATIONS = "/gitpod.v1.OrganizationService/", "/invitations.v1.InvitationService/"
@@ -96,11 +97,6 @@ def in_process(service: Service) -> Post:
     return post
 
 
-def reason_of(content: Any) -> str:
-    """Give the reason in an error as Connect writes it."""
-    return str(content["details"][0]["debug"]["reason"]) if content.get("details") else str(content["code"])
-
-
 @dataclass(frozen=True)
 class Made:
     """An invitation under test, and who administers it."""
@@ -138,7 +134,7 @@ class Door:
         """Give the answer, or None and the reason why not."""
         headers = {"authorization": f"Bearer {self.token(person)}"} | ({"idempotency-key": key} if key else {})
         status, content = self._post(method, message, headers)
-        return (content, "") if status == 200 else (None, reason_of(content))
+        return (content, "") if status == 200 else (None, json_reason(content) or content["code"])
 
     def must(self, person: str, method: str, message: dict[str, Any]) -> Any:
         content, reason = self.ask(person, method, message)

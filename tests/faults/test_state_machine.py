@@ -30,12 +30,12 @@ from tests.faults.recording import (
     as_listed,
     asked_for,
     gather,
-    json_reason,
     listing_of_tokens,
     logto_reason,
     understood,
 )
 from tests.faults.wishes import HOUR, Wish
+from tests.reasons import json_reason
 
 SEATS = 4
 DAY = 24 * HOUR

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import time
 from collections.abc import Iterator, Sequence
@@ -12,10 +11,10 @@ from typing import Any
 
 import httpx
 
-from gen.google.rpc.error_details_pb import ErrorInfo
 from server.domain.secrets import SecretKeys
 from server.main import Service, build_service, utc_now
 from server.store.postgres import PostgresStore
+from tests.reasons import json_reason
 from tests.running import RunningServer
 
 KEY = "a key for tests of thirty-two bytes"
@@ -66,13 +65,6 @@ class Answer:
         return self.ended - self.began
 
 
-def _reason(content: dict[str, Any]) -> str:
-    for detail in content.get("details", []):
-        if detail["type"] == "google.rpc.ErrorInfo":
-            return ErrorInfo.from_binary(base64.b64decode(detail["value"] + "==")).reason
-    return ""
-
-
 @dataclass
 class Clients:
     """Connections to some servers, which take turns."""
@@ -102,7 +94,7 @@ class Clients:
         response = client.post(f"/{method}", json=message, headers=given)
         content = response.json()
         code = "ok" if response.status_code == 200 else content["code"]
-        return Answer(code, _reason(content), content, began, time.monotonic())
+        return Answer(code, json_reason(content), content, began, time.monotonic())
 
 
 @dataclass(frozen=True)
