@@ -16,7 +16,7 @@ from contextlib import ExitStack, closing
 from http import HTTPStatus
 from http.client import HTTPResponse
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import grpc
 import httpx
@@ -39,7 +39,7 @@ from tests.faults.attacks import (
     post,
     serialized,
 )
-from tests.faults.load import CREATE_ORGANIZATION, MIB, GoodClients, attacked, attacking, resident_mib
+from tests.faults.load import CREATE_ORGANIZATION, MIB, GoodClients, Load, attacked, attacking, resident_mib, well
 from tests.running import RunningServer, running_server, wait_until
 
 Figure = Callable[[str], None]
@@ -85,6 +85,29 @@ MORE_MIB = {"idle_connections": 256}
 def test_an_attack_costs_good_clients_no_call(clients: GoodClients, member: str, figure: Figure, attack: str) -> None:
     more_mib, slack = MORE_MIB.get(attack, 128), SLACK.get(attack, 1.0)
     attacked(clients, attack, member, figure, more_mib=more_mib, slack=slack)
+
+
+def saw(kept: float, new: float = 0.02) -> Load:
+    """Give what good clients saw who waited so many seconds each."""
+    return Load([kept] * 100, [new] * 3)
+
+
+@pytest.mark.parametrize("slack", [1.0, 4.0])
+def test_half_of_the_new_clients_who_wait_longer_than_five_seconds_are_not_well(slack: float) -> None:
+    before = after = saw(0.02, 3.0)
+    assert well([saw(0.02, 4.9)], slack, before, after)
+    assert not well([saw(0.02, 5.1)] * 3, slack, before, after)
+    assert well([saw(0.02, 5.1), saw(0.02, 4.9)], slack, before, after), "one stretch is enough"
+
+
+def test_who_waits_five_times_as_long_as_without_an_attack_is_not_well() -> None:
+    assert well([saw(0.49)], 1.0, saw(0.02))
+    assert not well([saw(0.51)] * 3, 1.0, saw(0.02))
+    assert well([saw(1.9)], 4.0, saw(0.02))
+    assert not well([saw(2.1)] * 3, 4.0, saw(0.02))
+    assert well([saw(1.4)], 1.0, saw(0.3))
+    assert well([saw(1.4)], 1.0, saw(0.02), saw(0.3)), "the machine became busy"
+    assert not well([saw(1.4)] * 3, 1.0, saw(0.02), saw(0.6)), "what an attack leaves behind is no excuse for it"
 
 
 @pytest.mark.faults
@@ -209,18 +232,18 @@ def test_a_compressed_bomb_is_not_unpacked(server: RunningServer, figure: Figure
 # Time.
 
 LATE = ["json", "grpc-web", "grpc"]
-CREATED_LATE = {"json": b'{"name": "Made too late"}', "proto": b"\n\x0dMade too late"}
 
 
-def deadlined(protocol: str, milliseconds: int, token: str) -> tuple[bytes, bytes]:
+def deadlined(protocol: str, milliseconds: int, token: str, name: str = "Made") -> tuple[bytes, bytes]:
     """Give the head of a request that would make an organization within so long, and its body."""
+    message = b"\n" + bytes([len(name)]) + name.encode()
     if protocol == "grpc":
         timeout = {"grpc_timeout": f"{milliseconds}m"}
         block = header_block(CREATE_ORGANIZATION, "application/grpc", token, **timeout)
-        body = DataFrame(1, enveloped(CREATED_LATE["proto"]), flags=["END_STREAM"])
+        body = DataFrame(1, enveloped(message), flags=["END_STREAM"])
         return opening() + serialized(HeadersFrame(1, block, flags=["END_HEADERS"])), serialized(body)
     as_json = protocol == "json"
-    body_sent = CREATED_LATE["json"] if as_json else enveloped(CREATED_LATE["proto"])
+    body_sent = json.dumps({"name": name}).encode() if as_json else enveloped(message)
     lines = (
         f"POST {CREATE_ORGANIZATION} HTTP/1.1",
         "host: x",
@@ -256,9 +279,10 @@ def grpc_status(connection: socket.socket) -> str:
                 return fields["grpc-status"]
 
 
-def assert_nothing_was_made(server: RunningServer, token: str) -> None:
+def organizations(server: RunningServer, token: str) -> list[str]:
+    """Give the names of a person's organizations."""
     account = httpx.post(server.url + GET_ACCOUNT, json={}, headers={"authorization": f"Bearer {token}"}).json()
-    assert account["account"]["memberships"] == []
+    return [membership["organizationName"] for membership in account["account"]["memberships"]]
 
 
 @pytest.mark.parametrize("protocol", LATE)
@@ -266,14 +290,20 @@ def assert_nothing_was_made(server: RunningServer, token: str) -> None:
 def test_a_deadline_that_passed_while_a_body_came_begins_nothing(
     server: RunningServer, clients: GoodClients, protocol: str, milliseconds: int
 ) -> None:
-    head, body = deadlined(protocol, milliseconds, clients.token)
-    with connect(server.address) as connection:
-        # Of HTTP/2 a part of a frame, which is no part of a body before the rest of it is there.
-        connection.sendall(head + body[:1])
-        time.sleep(milliseconds / 1000 + 0.05)
-        connection.sendall(body[1:])
-        assert ended_late(protocol, connection)
-    assert_nothing_was_made(server, clients.token)
+    # A busy machine may take so long to read the head that the body comes in time: then it is waited for longer.
+    for longer in (0.05, 1.0, 5.0):
+        name = f"In {milliseconds} ms by {protocol}, {longer} s too late"
+        head, body = deadlined(protocol, milliseconds, clients.token, name)
+        with connect(server.address) as connection:
+            # Of HTTP/2 a part of a frame, which is no part of a body before the rest of it is there.
+            connection.sendall(head + body[:1])
+            time.sleep(milliseconds / 1000 + longer)
+            connection.sendall(body[1:])
+            late = ended_late(protocol, connection)
+        assert (name in organizations(server, clients.token)) is not late
+        if late:
+            return
+    raise AssertionError("no deadline was too early")
 
 
 @pytest.mark.parametrize("protocol", LATE)
@@ -284,8 +314,7 @@ def test_a_deadline_far_away_is_met(server: RunningServer, protocol: str) -> Non
     with connect(server.address) as connection:
         connection.sendall(head + body)
         assert not ended_late(protocol, connection)
-    account = httpx.post(server.url + GET_ACCOUNT, json={}, headers={"authorization": f"Bearer {token}"}).json()
-    assert len(account["account"]["memberships"]) == 1
+    assert organizations(server, token) == ["Made"]
 
 
 def test_a_deadline_that_passed_while_waiting_for_a_thread_begins_nothing(tmp_path: Path) -> None:
@@ -309,7 +338,7 @@ def test_a_deadline_that_passed_while_waiting_for_a_thread_begins_nothing(tmp_pa
         assert [ended_late(protocol, connection) for protocol, connection in late] == [True] * len(late)
         for call in keeping:
             call.result()
-        assert_nothing_was_made(server, token)
+        assert organizations(server, token) == []
 
 
 def test_calls_that_all_miss_their_deadline_cost_a_client_no_other_call(
@@ -433,6 +462,10 @@ def test_more_requests_than_can_be_under_way_are_refused_at_once_with_a_time_to_
 # The same, with a safeguard taken out.
 
 
+class NotHeldError(Exception):
+    """What a safeguard is for doesn't hold. Whatever else goes wrong says nothing about the safeguard."""
+
+
 @contextlib.contextmanager
 def unguarded(directory: Path, without: str, *, heap_mib: int = 1024) -> Iterator[RunningServer]:
     """Run a server without one of its safeguards."""
@@ -453,7 +486,7 @@ def half_bodies_keep_no_thread(server: RunningServer) -> None:
         for _ in range(2 * READING_THREADS):
             stack.enter_context(connect(server.address)).sendall(post(b"{", len(BODY)))
         time.sleep(0.5)
-        assert still_answers(server, GET_SUMMARY)
+        require_answer(server, GET_SUMMARY)
 
 
 def unread_answers_keep_no_thread(server: RunningServer) -> None:
@@ -471,15 +504,16 @@ def unread_answers_keep_no_thread(server: RunningServer) -> None:
         for number in range(0, len(asked), MOST_STREAMS):
             connection.sendall(serialized(*asked[number : number + MOST_STREAMS]))
             time.sleep(0.5)
-        assert still_answers(server, GET_ACCOUNT)
+        require_answer(server, GET_ACCOUNT)
 
 
-def still_answers(server: RunningServer, path: str) -> bool:
-    """Tell whether a path whose threads may be kept answers, whatever it says."""
+def require_answer(server: RunningServer, path: str) -> None:
+    """Ask for a path whose threads may be kept; whatever it says it must answer."""
     try:
-        return httpx.post(server.url + path, json={}, timeout=20).status_code < HTTPStatus.INTERNAL_SERVER_ERROR
-    except httpx.ReadTimeout:
-        return False
+        status = httpx.post(server.url + path, json={}, timeout=20).status_code
+    except httpx.ReadTimeout as late:
+        raise NotHeldError("no answer: all threads are kept") from late
+    assert status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def one_stream_too_many_is_refused(server: RunningServer) -> None:
@@ -487,13 +521,17 @@ def one_stream_too_many_is_refused(server: RunningServer) -> None:
     frames = [HeadersFrame(n, block, flags=["END_HEADERS"]) for n in range(1, 2 * MOST_STREAMS + 2, 2)]
     with connect(server.address) as connection:
         connection.sendall(opening() + serialized(*frames))
-        # What is said to a PING is said before all else that is to be said.
-        time.sleep(0.5)
-        connection.sendall(serialized(PingFrame(0, b"12345678")))
-        refused = [
-            frame.stream_id for frame in frames_until(connection, PingFrame) if isinstance(frame, RstStreamFrame)
-        ]
+        stream = connection.makefile("rb")
+        # What is said to a PING is said before all else that is to be said: that came before a second one is answered.
+        came = [frame for _ in range(2) for frame in frames_until_a_ping_is_answered(connection, stream)]
+    refused = [frame.stream_id for frame in came if isinstance(frame, RstStreamFrame)]
+    if not refused:
+        raise NotHeldError("one stream too many is open")
     assert refused == [2 * MOST_STREAMS + 1]
+
+
+CLOSED_WITHIN_SECONDS = 5
+"""How long a connection that is to be closed may stay open: a busy server is late, another never closes it."""
 
 
 def streams_that_are_reset_close_their_connection(server: RunningServer) -> None:
@@ -501,21 +539,24 @@ def streams_that_are_reset_close_their_connection(server: RunningServer) -> None
     with connect(server.address) as connection:
         connection.sendall(opening())
         try:
-            for stream in range(1, 2 * JUDGED_STREAMS, 2):
-                opened = HeadersFrame(stream, block, flags=["END_HEADERS"])
-                connection.sendall(serialized(opened, RstStreamFrame(stream, error_code=8)))
+            for number in range(1, 2 * JUDGED_STREAMS, 2):
+                opened = HeadersFrame(number, block, flags=["END_HEADERS"])
+                connection.sendall(serialized(opened, RstStreamFrame(number, error_code=8)))
                 time.sleep(0.01)
-            connection.sendall(serialized(PingFrame(0, b"12345678")))
-            frames_until(connection, PingFrame)
+            stream, until = connection.makefile("rb"), time.monotonic() + CLOSED_WITHIN_SECONDS
+            while time.monotonic() < until:
+                frames_until_a_ping_is_answered(connection, stream)
+                time.sleep(0.05)
         except (OSError, EOFError):
             return
-        raise AssertionError("the connection is open")
+        raise NotHeldError("the connection is open")
 
 
-def frames_until(connection: socket.socket, last: type[Frame]) -> list[Frame]:
-    """Read frames of HTTP/2 up to one that acknowledges; `EOFError` where there are no more."""
-    stream, frames = connection.makefile("rb"), list[Frame]()
-    while not (frames and isinstance(frames[-1], last) and "ACK" in frames[-1].flags):
+def frames_until_a_ping_is_answered(connection: socket.socket, stream: BinaryIO) -> list[Frame]:
+    """Send a PING, and read frames of HTTP/2 up to its answer; `EOFError` where there are no more."""
+    connection.sendall(serialized(PingFrame(0, b"12345678")))
+    frames = list[Frame]()
+    while not (frames and isinstance(frames[-1], PingFrame) and "ACK" in frames[-1].flags):
         head = stream.read(9)
         if not head:
             raise EOFError
@@ -538,11 +579,14 @@ SAFEGUARDS: dict[str, Callable[[RunningServer], None]] = {
 @pytest.mark.parametrize("safeguard", SAFEGUARDS)
 def test_what_a_safeguard_is_for_holds_with_it_alone(server: RunningServer, tmp_path: Path, safeguard: str) -> None:
     SAFEGUARDS[safeguard](server)
-    with unguarded(tmp_path, safeguard) as without, pytest.raises(AssertionError):
+    with unguarded(tmp_path, safeguard) as without, pytest.raises(NotHeldError):
         SAFEGUARDS[safeguard](without)
 
 
 HEAP_MIB = 192
+
+FILLED = "memory grew"
+SHUT_OUT = "good clients weren't served again"
 
 
 def survives_being_filled(server: RunningServer, figure: Figure) -> None:
@@ -555,9 +599,14 @@ def survives_being_filled(server: RunningServer, figure: Figure) -> None:
         while time.monotonic() < until:
             peak = max(peak, resident_mib(server))
             time.sleep(0.05)
-        assert peak < before + HEAP_MIB + 128
+        if peak >= before + HEAP_MIB + 128:
+            raise NotHeldError(f"{FILLED}: {before:.0f} → {peak:.0f} MiB")
         # The attack goes on, and with a memory that is full still nobody would be let in.
-        wait_until(lambda: not clients.run(1).errors, 30)
+        until = time.monotonic() + 30
+        while (again := clients.run(1)).errors:
+            if time.monotonic() > until:
+                raise NotHeldError(f"{SHUT_OUT}: {again.errors[:5]}")
+        again.assert_good()
     told = [error for error in load.errors if "503" not in error and "UNAVAILABLE" not in error]
     assert not told, told[:5]
     figure(
@@ -573,7 +622,9 @@ def test_answers_that_nobody_reads_fill_no_memory(tmp_path: Path, figure: Figure
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("safeguard", ["overload_actions", "shorter_timeouts"])
-def test_answers_that_nobody_reads_fill_the_memory_without(tmp_path: Path, figure: Figure, safeguard: str) -> None:
-    with unguarded(tmp_path, safeguard, heap_mib=HEAP_MIB) as server, pytest.raises(AssertionError):
+@pytest.mark.parametrize(("safeguard", "missed"), [("overload_actions", FILLED), ("shorter_timeouts", SHUT_OUT)])
+def test_answers_that_nobody_reads_fill_the_memory_without(
+    tmp_path: Path, figure: Figure, safeguard: str, missed: str
+) -> None:
+    with unguarded(tmp_path, safeguard, heap_mib=HEAP_MIB) as server, pytest.raises(NotHeldError, match=missed):
         survives_being_filled(server, figure)
