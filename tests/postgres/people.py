@@ -23,6 +23,9 @@ INVITATIONS = "invitations.v1.InvitationService"
 CALL_SECONDS = 90.0
 """How long a caller waits: longer than the server may take for anything."""
 
+PROMISED_SECONDS = 1.0
+"""After so long what was revoked opens nothing, at any server (docs/security.md)."""
+
 _numbers = itertools.count(1)
 
 

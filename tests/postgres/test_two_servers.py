@@ -20,9 +20,9 @@ from tests.postgres.people import (
     INVITATIONS,
     KEY,
     ORGANIZATIONS,
+    PROMISED_SECONDS,
     Answer,
     Clients,
-    Person,
     invite_of,
     people,
     service_beside,
@@ -109,23 +109,19 @@ def test_64_requests_with_one_idempotency_key_are_one(pair: Pair) -> None:
     assert len({answer.content["token"] for answer in answers}) == 1
 
 
-def seconds_until(person: Person, server: int, refused_as: str) -> float:
-    """Ask a server again and again until it refuses; give how long that took."""
-    began = time.monotonic()
-    while True:
-        answer = person.ask("gitpod.v1.AccountService/GetAccount", {}, server=server)
-        if answer.code == refused_as:
-            return answer.began - began
-        assert answer.ok
-        assert time.monotonic() - began < 5
-
-
-def test_a_token_that_is_revoked_stops_at_the_other_server_within_a_second(pair: Pair) -> None:
+def test_a_token_that_is_revoked_stops_at_both_servers_within_a_second_however_often_it_is_used(pair: Pair) -> None:
     (bob,) = people(pair.service, pair.clients, 1)
-    for server in (0, 1):
-        assert bob.ask("gitpod.v1.AccountService/GetAccount", {}, server=server).ok
+
+    def codes() -> list[str]:
+        return [bob.ask("gitpod.v1.AccountService/GetAccount", {}, server=server).code for server in (1, 0)]
+
+    assert codes() == ["ok", "ok"]
     assert pair.service.tokens.revoke(bob.token)
-    assert [seconds_until(bob, server, "unauthenticated") < 1.2 for server in (1, 0)] == [True, True]
+    promised = time.monotonic() + PROMISED_SECONDS
+    while time.monotonic() < promised:
+        # What was asked before the second was over may be answered either way, however long that took.
+        assert set(codes()) <= {"ok", "unauthenticated"}
+    assert codes() == ["unauthenticated", "unauthenticated"]
 
 
 def test_what_one_server_answered_the_other_knows_at_the_next_request(pair: Pair) -> None:

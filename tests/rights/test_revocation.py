@@ -18,7 +18,7 @@ from server.settings import Settings
 from tests.faces.wire import CONNECT_JSON, Answer, read_answer
 from tests.oidc_issuer import AUDIENCE, issuer
 from tests.postgres.cluster import Cluster
-from tests.postgres.people import INVITATIONS, KEY, ORGANIZATIONS, serving
+from tests.postgres.people import INVITATIONS, KEY, ORGANIZATIONS, PROMISED_SECONDS, serving
 from tests.rights.court import IssuersWorld, cookie
 from tests.rights.outside import Now
 from tests.running import RunningServer
@@ -28,9 +28,6 @@ Credentials = Mapping[str, str]
 """The headers that say who is calling."""
 
 HERE, THERE = 0, 1
-
-PROMISED_SECONDS = 1.0
-"""After so long what was revoked opens nothing (docs/security.md)."""
 
 
 def bearer(secret: str) -> Credentials:
