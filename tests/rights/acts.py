@@ -23,17 +23,18 @@ GUEST, STRANGER, DAN = "guest@example.com", "eve@example.com", "dan@example.com"
 
 @dataclass
 class Scene:
-    """Ada's organization with Bob and Cora in it, and what else a request may be about; all of it as ids."""
+    """An organization with Bob and Cora in it, and what else a request may be about; all of it as ids."""
 
     world: World
     it: Party
+    admin: str = "Ada"
 
     def account(self, name: str) -> str:
         return self.world.account(name).id
 
     def invited(self, email: str) -> tuple[str, str]:
         """Have an invitation of an address, and give its id and token."""
-        invitations, admin = self.world.service.invitations, self.world.call("Ada")
+        invitations, admin = self.world.service.invitations, self.world.call(self.admin)
         new = NewInvitation(email, send_email=False, if_pending=IfPending.REPLACE)
         made = invitations.create(admin, self.it.id, new)
         assert made.token is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -13,13 +13,14 @@ from urllib.parse import urlencode
 
 from server.domain.account import Account, Claims, Scope
 from server.domain.errors import Reason
+from server.domain.organization import Role
 from server.faces.own_pages import SESSION_COOKIE
 from server.main import Service
 from server.service.sessions import SESSION_PREFIX
 from tests.conftest import GivenClock, World
 from tests.faces.wire import CONNECT_JSON, PROTOCOLS, Answer, Wire, read_answer
 from tests.oidc_issuer import Issuer, forge, new_key
-from tests.rights.acts import ROUTES, RPCS, Scene
+from tests.rights.acts import GUEST, ROUTES, RPCS, Scene
 from tests.rights.table import Row
 from tests.stories.people import party, secret_of_user
 
@@ -58,10 +59,21 @@ class Court:
     reason_of: Callable[[Answer], str]
     """Gives the reason that the service itself noted for the request that was sent last."""
 
+    homes: list[Scene] = field(default_factory=list)
+    """Organizations in which everybody is, and which none of the table's requests are about."""
+
     def settle(self) -> None:
-        """Have nobody in exactly one organization, which would then be theirs without being named."""
+        """Make Eve and Bob admins, with a link and an invitation, of organizations that Ada is a mere member of.
+
+        These are two, so that nobody is in exactly one, which would then be theirs without being named.
+        """
         for name in ("One", "Two"):
-            party(self.world, "Ada", "Bob", "Cora", "Eve", name=f"{name} of all")
+            home = Scene(self.world, party(self.world, "Eve", "Ada", "Bob", "Cora", name=f"{name} of all"), "Eve")
+            self.world.service.organizations.set_role(
+                self.world.call("Eve"), home.it.id, home.it.users["Bob"], Role.ADMIN
+            )
+            home.invited(GUEST)
+            self.homes.append(home)
 
     def scene(self) -> Scene:
         with self.world.service.store.transaction():

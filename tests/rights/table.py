@@ -17,9 +17,9 @@ from server.domain.errors import Reason
 CALLERS: Mapping[str, str] = {
     "nobody": "no credentials",
     "wrong": "a token that opens nothing",
-    "newcomer": "a JWT of a trusted issuer, of somebody who has no account yet and gets one by it",
-    "stranger": "a token of an account that isn't a member of the organization",
-    "member": "a token of a member's account",
+    "newcomer": "a JWT of a trusted issuer, of somebody who has no account yet and gets one by it; in no organization",
+    "stranger": "a token of an account that isn't a member of the organization, and is an admin of others",
+    "member": "a token of a member's account, which is an admin of other organizations",
     "admin": "a token of an admin's account, or an admin's session in a browser",
     "reader": "a token of an admin's account that may only read",
     "member token": "a token of a member's user in this organization",

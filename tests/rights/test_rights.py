@@ -11,7 +11,9 @@ import pytest
 
 from server.domain.account import Scope
 from server.domain.errors import (
+    ADMIN_REQUIRED,
     INVITATION_WRONG_ACCOUNT,
+    ORGANIZATION_NOT_FOUND,
     SAME_ORIGIN_REQUIRED,
     SCOPE_MISSING,
     SIGN_IN_UNAVAILABLE,
@@ -118,6 +120,19 @@ def test_the_other_protocols_answer_alike(court: Court, row: Row) -> None:
             scene = court.scene()
             answer = court.request(row, scene, protocol)(court.token(caller, scene))
             assert court.reason(answer) == answer.reason == name_of(row.answers[caller]), (protocol, caller)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("Eve", ""), ("Bob", ""), ("Ada", ADMIN_REQUIRED.name)])
+def test_stranger_and_member_are_admins_elsewhere(court: Court, name: str, expected: str) -> None:
+    """What they are refused here they may there; so their columns say what an admin elsewhere may."""
+    row = next(row for row in ROWS if row.operation == "ListInvitations")
+    assert {row.answers["stranger"], row.answers["member"]} == {ORGANIZATION_NOT_FOUND, ADMIN_REQUIRED}
+    assert len(court.homes) > 1
+    for home in court.homes:
+        send = court.request(row, home)
+        for token in (court.account_token(name), court.world.jwt(name)):
+            assert court.reason(send(token)) == expected
+        assert court.reason(send(**court.session(name), **{"x-session": "cookie"})) == expected
 
 
 def test_every_kind_of_token_that_opens_nothing_is_tried(court: Court) -> None:
