@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 
 from server.domain.rates import Rate
 from server.edge import ARRIVAL, client_subject
+from server.faces.spelling import clerk_id, logto_id
 from server.service.access_tokens import TOKEN_PREFIX
 from server.service.backend_keys import KEY_PREFIX
 from server.service.limits import Limits, Recent
@@ -58,7 +60,9 @@ class Limited:
 
     def rest(self, path: str, token: str, address: str = "192.0.2.1") -> Answer:
         authorization = token if path.startswith("/koyeb") else f"Bearer {token}"
-        return self.wire.http(path, headers={"authorization": authorization, ARRIVAL: address}, http_method="GET")
+        headers = {"authorization": authorization, ARRIVAL: address}
+        path, _, query = path.partition("?")
+        return self.wire.http(path, headers=headers, http_method="GET", query=query)
 
     def guess(self, address: str = "192.0.2.1", token: str | None = None) -> Answer:
         return self.call("GetOrganizationInviteSummary", {"inviteId": some_id()}, token=token, address=address)
@@ -165,6 +169,52 @@ def test_the_faces_say_it_with_429_and_retry_after(stage: Stage, path: str, limi
     assert f"limit of '{limit}'" in statuses[3].body.decode()
     it.seconds.now += 20
     assert it.rest(path, token).status == 200
+
+
+def _clerk(path: str) -> Callable[[str], str]:
+    return lambda organization_id: f"/clerk/v1/organizations/{clerk_id('org', organization_id)}{path}"
+
+
+def _logto(path: str) -> Callable[[str], str]:
+    return lambda organization_id: f"/logto/api{path}{logto_id(organization_id)}"
+
+
+@pytest.mark.parametrize(
+    ("of_a_person", "path"),
+    [
+        (False, _clerk("/invitations")),
+        (True, _clerk("/invitations")),
+        (True, "/koyeb/v1/organizations/{}".format),
+        (False, _logto("/organization-invitations?organizationId=")),
+        (True, _logto("/organization-invitations?organizationId=")),
+    ],
+)
+def test_the_faces_count_calls_of_an_organization(stage: Stage, of_a_person: bool, path: Callable[[str], str]) -> None:
+    it, eve, ada = Limited(stage, {"organization": THREE}), stage.token("Eve"), stage.token("Ada")
+    token = ada if of_a_person else it.key()
+    other, _ = stage.world.service.organizations.create(stage.world.call("Ada"), "Other")
+    for _ in range(4):
+        it.rest(path(stage.it.id), eve)
+    assert [it.rest(path(stage.it.id), token).status for _ in range(3)] == [200] * 3, "strangers use up nothing"
+    refusal = it.rest(path(stage.it.id), token)
+    assert refusal.status == 429
+    assert refusal.headers["retry-after"] == "20"
+    assert "limit of 'organization'" in refusal.body.decode()
+    assert limited(it.call("GetOrganization", {"organizationId": stage.it.id}, token=ada)) == "organization"
+    assert it.rest(path(other.id), token).status == 200
+    it.seconds.now += 20
+    assert it.rest(path(stage.it.id), token).status == 200
+
+
+@pytest.mark.parametrize("path", [_clerk(""), _clerk("/memberships"), _logto("/organizations/")])
+def test_a_backend_that_administers_an_organization_is_counted_by_its_key_alone(
+    stage: Stage, path: Callable[[str], str]
+) -> None:
+    it = Limited(stage, {"organization": THREE, "backend": Rate(5, 60)})
+    key = it.key()
+    answers = [it.rest(path(stage.it.id), key) for _ in range(6)]
+    assert [answer.status for answer in answers] == [200] * 5 + [429]
+    assert "limit of 'backend'" in answers[-1].body.decode()
 
 
 def test_health_is_never_limited(stage: Stage) -> None:
