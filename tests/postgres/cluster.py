@@ -25,6 +25,7 @@ from pathlib import Path
 import psycopg
 
 from server.store.postgres import PostgresStore
+from tests.running import wait_until
 
 _numbers = count(1)
 
@@ -230,6 +231,14 @@ class Cluster:
             self._process.wait(30)
             self._process = None
 
+    def crash(self) -> None:
+        """Kill it, and start it again."""
+        processes = self.processes()
+        self.kill()
+        # Its memory is shared until the last of them has gone.
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes))
+        self.start()
+
     def freeze(self) -> None:
         """Let all its processes stand still, as when the network to it is gone."""
         self._signal(signal.SIGSTOP)
@@ -248,8 +257,14 @@ class Cluster:
         """Have every commit wait for the standby of this name, and wait until it follows."""
         self.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
         self.execute("SELECT pg_reload_conf()")
+        self.wait_for_standby()
+
+    def wait_for_standby(self) -> None:
+        """Wait until the standby that commits wait for has all that is committed here by now."""
+        ((now,),) = self.execute("SELECT pg_current_wal_flush_lsn()::text")
+        caught_up = f"SELECT sync_state = 'sync' AND flush_lsn >= '{now}'::pg_lsn FROM pg_stat_replication"
         until = time.monotonic() + START_SECONDS
-        while self.execute("SELECT sync_state FROM pg_stat_replication") != [("sync",)]:
+        while self.execute(caught_up) != [(True,)]:
             assert time.monotonic() < until, f"the standby doesn't follow:\n{self.log}"
             time.sleep(0.02)
 

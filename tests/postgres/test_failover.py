@@ -11,17 +11,18 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
+import psycopg
 import pytest
 
 from server.main import Service
 from tests.faults.histories import at_once
 from tests.postgres.cluster import Cluster
 from tests.postgres.people import Answer, Clients, Person, invite_of, people, service_beside, serving
-from tests.running import RunningServer
+from tests.running import RunningServer, wait_until
 
 ORGANIZATIONS = 60
 JOINERS, ADMINS = 24, 8
@@ -298,3 +299,39 @@ def test_a_primary_that_restarts_is_found_again(pair: Pair) -> None:
         answers: list[Answer] = []
         at_once([lambda other=other: answers.append(other.join(link)) for other in others])  # type: ignore[misc]
         assert {answer.code for answer in answers} == {"ok"}
+
+
+@pytest.mark.slow
+def test_different_a_primary_that_is_back_shows_what_its_standby_never_had() -> None:
+    """PostgreSQL's own limit, which docs/reliability.md tells of: when it mends that, this fails."""
+
+    def rows(cluster: Cluster) -> object:
+        with cluster.connect("service") as other:
+            return other.execute("SELECT count(*) FROM written").fetchone()
+
+    with Cluster() as primary, primary.standby("second") as standby:
+        primary.create_database("service")
+        with primary.connect("service") as other:
+            other.execute("CREATE TABLE written ()")
+        primary.require_standby("second")
+        standby.kill()
+
+        def write() -> None:
+            with suppress(psycopg.OperationalError), primary.connect("service") as other:
+                other.execute("INSERT INTO written DEFAULT VALUES")
+                answered.append("done")
+
+        answered: list[str] = []
+        writing = threading.Thread(target=write)
+        writing.start()
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        wait_until(lambda: primary.execute(waits) == [(1,)])
+        assert rows(primary) == (0,)
+        primary.crash()
+        writing.join()
+        assert rows(primary) == (1,)
+        primary.kill()
+        standby.start()
+        standby.promote()
+        assert rows(standby) == (0,)
+        assert answered == []
