@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.faults.bare import Forge, until_ready
-from tests.faults.ledger import Book, Writers, Wrong
-from tests.faults.sums import Summed
+from tests.faults.ledger import Book, Harm, Writers
 from tests.running import RunningServer
 
 KILLS_OF_A_FILE = 50
@@ -38,22 +37,14 @@ class Victim(Protocol):
 
 
 @dataclass
-class Run(Summed):
+class Run(Harm):
     """What happened."""
 
-    what: str
     kills: int = 0
     early: int = 0
     """Kills of servers that were just starting."""
-    acknowledged: int = 0
     unanswered: int = 0
-    wrong: Wrong = field(default_factory=Wrong)
-    refusals: list[str] = field(default_factory=list)
     restarts: list[float] = field(default_factory=list)
-
-    @property
-    def is_right(self) -> bool:
-        return self.wrong.is_nothing and not self.refusals
 
     def __str__(self) -> str:
         p50, p99 = (1000 * statistics.quantiles(self.restarts, n=100, method="inclusive")[at] for at in (49, 98))
@@ -151,8 +142,8 @@ def main() -> None:
             if kills:
                 run = kill(Path(directory), kills, seed=asked.seed)
                 print(run, flush=True)
-                if not run.is_right:
-                    sys.exit(f"{run.wrong} {run.refusals[:3]}")
+                if run.found:
+                    sys.exit(run.found[0])
 
 
 if __name__ == "__main__":

@@ -92,6 +92,25 @@ class Wrong(Summed):
         return not (self.lost or self.duplicated or self.damaged)
 
 
+@dataclass
+class Harm(Summed):
+    """What was done to a service, and what came of what it had answered."""
+
+    what: str
+    acknowledged: int = 0
+    refusals: list[str] = field(default_factory=list)
+    wrong: Wrong = field(default_factory=Wrong)
+
+    @property
+    def is_right(self) -> bool:
+        return self.wrong.is_nothing and not self.refusals
+
+    @property
+    def found(self) -> list[str]:
+        """Give what isn't right, in a line; none where all is."""
+        return [] if self.is_right else [f"{self.wrong} {self.refusals[:3]}"]
+
+
 class Book:
     """A database file with people in it who write, and the ledger of what they were answered."""
 

@@ -14,13 +14,12 @@ import sys
 import tempfile
 import time
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.bare import Forge
 from tests.faults.disk import Calls, Disk, library, preloaded
-from tests.faults.ledger import Book, Writers, Wrong
-from tests.faults.sums import Summed
+from tests.faults.ledger import Book, Harm, Writers
 
 SHARES = (0.0, 0.5, 1.0)
 """How much of what wasn't synced is there afterwards: nothing, some of it, all of it."""
@@ -30,25 +29,17 @@ EVERY_SEVENTH_SYNC = f"{Calls.SYNC:d} 20 1 7 {errno.EIO} 0"
 
 
 @dataclass
-class Cuts(Summed):
+class Cuts(Harm):
     """What happened."""
 
-    how: str
     cuts: int = 0
-    acknowledged: int = 0
-    refusals: list[str] = field(default_factory=list)
     unavailable: int = 0
     syncs: int = 0
     checkpoints: int = 0
-    wrong: Wrong = field(default_factory=Wrong)
-
-    @property
-    def is_right(self) -> bool:
-        return self.wrong.is_nothing and not self.refusals
 
     def __str__(self) -> str:
         return (
-            f"power cuts at {self.how}: {self.cuts}, {self.acknowledged} acknowledged,"
+            f"power cuts at {self.what}: {self.cuts}, {self.acknowledged} acknowledged,"
             f" {self.unavailable} told to come again, {self.syncs} syncs, {self.checkpoints} checkpoints,"
             f" {len(self.wrong.lost)} lost, {len(self.wrong.duplicated)} duplicated, {len(self.wrong.damaged)} damaged"
         )
@@ -101,9 +92,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         fails = EVERY_SEVENTH_SYNC if asked.failing else ""
         run = cut_the_power(Path(directory), asked.cuts, seed=asked.seed, fails=fails)
-    print(run)
-    if not run.is_right:
-        print(run.wrong, run.refusals[:3])
+    print(run, *run.found, sep="\n")
     return 0 if run.is_right else 1
 
 

@@ -717,7 +717,7 @@ def judged(
     timeline: Sequence[Stretch] = REAL_TIME,
     thorough: bool = True,
 ) -> Verdict:
-    """Look for an order in each history; where that isn't to be thorough, until one is wrong, and not for long.
+    """Look for an order in each history; where that isn't to be thorough, until one has none, and not for long.
 
     `timeline` is what the servers' clock showed when.
     """
@@ -725,8 +725,6 @@ def judged(
     for place in places:
         if not place.calls:
             continue
-        if verdict.wrong and not thorough:
-            break
         verdict.histories += 1
         verdict.calls += len(place.calls)
         verdict.in_doubt += sum(call.in_doubt for call in place.calls)
@@ -751,4 +749,6 @@ def judged(
             verdict.wrong.append(f"no order explains this history of {place.id}:\n{printed(calls)}")
         else:
             verdict.wrong.append(f"no order explains the history of {place.id}")
+        if not thorough:
+            break
     return verdict

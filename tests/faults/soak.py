@@ -56,7 +56,7 @@ class Soak:
             run = _in_a_directory(kill, kills, seed=seed)
             nothing = "--whole 0" if option == "bare" else "--bare 0"
             again = f"python -m tests.faults.kills --{option} {kills} {nothing} --seed {seed}"
-            self._report(run, [] if run.is_right else [f"{run.wrong} {run.refusals[:3]}"], again)
+            self._report(run, run.found, again)
             total += run
 
     def cut_the_power(self, seed: int) -> None:
@@ -64,7 +64,7 @@ class Soak:
         for total, fails in ((self.cuts, ""), (self.failing, EVERY_SEVENTH_SYNC)):
             run = _in_a_directory(cut_the_power, CUTS, seed=seed, fails=fails)
             again = f"python -m tests.faults.power_cuts --cuts {CUTS} --seed {seed}{' --failing' if fails else ''}"
-            self._report(run, [] if run.is_right else [f"{run.wrong} {run.refusals[:3]}"], again)
+            self._report(run, run.found, again)
             total += run
 
     def _report(self, run: object, wrong: list[str], again: str) -> None:
