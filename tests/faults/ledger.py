@@ -55,10 +55,13 @@ class Ledger:
             self.open -= values.keys()
             self.acknowledgements += 1
 
-    def wait_for_more(self, acknowledgements: int) -> None:
-        """Wait for so many more, unless requests are refused instead."""
-        wanted, until = self.acknowledgements + acknowledgements, time.monotonic() + 60
-        while self.acknowledgements < wanted and not self.refusals and time.monotonic() < until:
+    def wait_for_more(self, acknowledgements: int, *, unavailable: int = 0) -> None:
+        """Wait for so many more, and so many requests that are told to come again, unless some are refused instead."""
+        wanted, told = self.acknowledgements + acknowledgements, self.unavailable + unavailable
+        until = time.monotonic() + 60
+        while (self.acknowledgements < wanted or self.unavailable < told) and not self.refusals:
+            if time.monotonic() > until:
+                return
             time.sleep(0.001)
 
     def compare(self, rows: dict[Key, list[Hashable]]) -> Wrong:

@@ -432,6 +432,13 @@ _IN_TIME = frozenset({"invite", "resend", "revoke", "accept", "accept_own", "dec
 """Calls whose answer depends on the time."""
 
 
+RULES = {name for name, rule in vars(Organization).items() if callable(rule) and not name.startswith("_")} - {
+    "perform",
+    "steps",
+}
+"""What there is a rule for. A run in which one was never done, and not only refused, shows less than it says."""
+
+
 def _no_earlier(state: State, moment: float, earliest: float) -> State:
     return state._replace(time=moment) if moment > max(earliest, state.time) else state
 

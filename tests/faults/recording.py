@@ -36,6 +36,7 @@ from tests.faults.linearizability import BUDGET, UndecidedError, printed, search
 from tests.faults.model import (
     READS,
     REMEMBERED_SECONDS,
+    RULES,
     Answer,
     Call,
     Organization,
@@ -259,6 +260,11 @@ class Place:
     wrong: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def done(self) -> list[str]:
+        """What was answered, and not refused."""
+        return [call.what for call in list(self.calls) if call.answer is not None and not call.answer.reason]
+
 
 @dataclass
 class Crowd:
@@ -277,6 +283,11 @@ class Crowd:
     ended: threading.Event = field(default_factory=threading.Event)
     wires: list[Wire] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def has_done_everything(self) -> bool:
+        """Tell whether each rule of the model was done by now."""
+        return {what for place in self.places for what in place.done} == RULES
 
     def cut_all(self) -> None:
         """Cut all connections of clients."""
@@ -728,7 +739,7 @@ def judged(
         verdict.histories += 1
         verdict.calls += len(place.calls)
         verdict.in_doubt += sum(call.in_doubt for call in place.calls)
-        verdict.done.update(call.what for call in place.calls if call.answer is not None and not call.answer.reason)
+        verdict.done.update(place.done)
         verdict.wrong += place.wrong
         verdict.wrong += [
             f"something was made when the clock showed {shown}, and asked for from {began} to {ended}"

@@ -18,7 +18,7 @@ import pytest
 from server.main import Service
 from tests.faults.bursts import ALONE, TOGETHER, play_all
 from tests.faults.histories import at_once
-from tests.faults.model import Organization
+from tests.faults.model import RULES
 from tests.faults.moved_clock import MovedClock
 from tests.faults.mutant_server import MUTANTS, NOTHING, OF_POSTGRES, program
 from tests.faults.nemesis import CLIENTS, ENVIRON, SEATS, UnavailableError, campaign, moved_clock, open_service
@@ -49,12 +49,6 @@ OF_A_DATABASE = {
     "kill the database",
     "stop the database for a while",
 }
-RULES = {name for name, rule in vars(Organization).items() if callable(rule) and not name.startswith("_")} - {
-    "perform",
-    "steps",
-}
-"""What the model has a rule for: each must have been done in a history, and not only refused."""
-
 FAULTS = {"sqlite": OF_SERVERS | {"fill the disk"}, "postgres": OF_SERVERS | OF_A_DATABASE}
 
 
