@@ -150,13 +150,16 @@ class _Use:
 
 
 class _Quota:
-    """What a call may still invite. It is read when it is first asked for, and kept once for all invitations."""
+    """What a call may still invite. It is read when it is first asked for, and kept once for all invitations.
+
+    `now` is the moment of the call: those of a batch are all made then.
+    """
 
     def __init__(
         self, tx: Transaction, call: Call, organization_id: str, policy: InvitationPolicy, now: datetime
     ) -> None:
         self._tx = tx
-        self._now = now
+        self.now = now
         # The operator's own services are no persons who might send spam.
         person = "" if isinstance(call.who, BackendKey) else call.caller.account_id
         self._limits = [
@@ -183,10 +186,10 @@ class _Quota:
     def keep(self) -> None:
         """Write down what was counted."""
         for use in self._uses or ():
-            self._tx.put_limit_use(use.limit, use.subject, self._now + timedelta(seconds=use.full_in))
+            self._tx.put_limit_use(use.limit, use.subject, self.now + timedelta(seconds=use.full_in))
 
     def _full_in(self, limit: str, subject: str, _rate: Rate) -> float:
-        return max((self._tx.lock_limit_use(limit, subject) - self._now).total_seconds(), 0.0)
+        return max((self._tx.lock_limit_use(limit, subject) - self.now).total_seconds(), 0.0)
 
 
 class Invitations:
@@ -450,7 +453,7 @@ class Invitations:
     def _invite(self, tx: Transaction, call: Call, organization_id: str, new: NewInvitation, quota: _Quota) -> Invited:
         """Make an invitation under the organization's lock. Nothing is written before all checks have passed."""
         inviter = administrator(tx, call, organization_id, Scope.INVITATIONS_WRITE, new.on_behalf_of)
-        now = self._clock()
+        now = quota.now
         email = require_address(new.email)
         rights = rights_of(tx, new.roles)
         expires_at = new.expires_at or invitation_expiry(now, new.ttl)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tests.faults.histories import at_once
-from tests.faults.model import ADMIN, MEMBER, REFUSE, REMEMBERED_SECONDS, REPLACE, Call
+from tests.faults.model import ADMIN, ALL, EACH, MEMBER, REFUSE, REMEMBERED_SECONDS, REPLACE, Call
 from tests.faults.moved_clock import MovedClock
 from tests.faults.recording import PEOPLE, Client, Crowd, JsonWire, Place
 from tests.faults.wishes import HOUR, Wish
@@ -173,6 +173,17 @@ def invited_twice(stage: Stage) -> None:
         stage.ask("preview", "", token)
 
 
+def batches_that_share_an_address(stage: Stage) -> None:
+    """Two admins invite several at once, one address being in both; somebody looks how many there are."""
+    stage.member(BOB, ADMIN)
+    look = Wish("invitations", ADA)
+    stage.at_once(
+        [Wish("invite_many", ADA, (EACH, MEMBER, REFUSE, CEM, DAN))],
+        [Wish("invite_many", BOB, (ALL, MEMBER, REFUSE, EVE, DAN))],
+        [step for seconds in (0.004, 0.01, 0.02, 0.04, 0.08) for step in (seconds, look)],
+    )
+
+
 def expiring_while_accepting(stage: Stage) -> None:
     """Invitations end while they are accepted, and somebody finds that they have; another ended before."""
     # The token of an invitation by Logto's face goes by mail alone; the addressee needs none.
@@ -274,6 +285,7 @@ TOGETHER: Sequence[Callable[[Stage], None]] = (
     answered_all_at_once,
     sent_again_while_accepting,
     invited_twice,
+    batches_that_share_an_address,
     expiring_while_accepting,
     token_revoked,
     deleted_while_joining,

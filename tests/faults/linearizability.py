@@ -282,9 +282,11 @@ def _answer_text(call: Call, names: dict[str, str]) -> str:
         return f"in doubt{f' (would make {made})' if made else ''}"
     if call.answer.reason:
         return call.answer.reason
+    value = call.answer.value
+    if isinstance(value, tuple):
+        return " ".join(_short(one, names) for one in value)
     if made:
         return made
-    value = call.answer.value
     if isinstance(value, frozenset):
         return "; ".join(sorted(" ".join(_short(part, names) for part in one) for one in value)) or "nothing"
     return "done" if value is None else str(value) if not isinstance(value, str) else _short(value, names)

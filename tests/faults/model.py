@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +17,8 @@ from tests.faults.moved_clock import REAL_TIME, Stretch, latest_reading, reading
 ADMIN, MEMBER, LEFT = "admin", "member", "left"
 PENDING, ACCEPTED, DECLINED, REVOKED, EXPIRED = "pending", "accepted", "declined", "revoked", "expired"
 REFUSE, RENEW, REPLACE = "refuse", "renew", "replace"
+EACH, ALL = "each", "all"
+"""Whether what a batch can't do hinders the rest of it."""
 REMEMBERED_SECONDS = 1.0
 """How long a token that was revoked may still be taken for good."""
 
@@ -257,24 +259,45 @@ class Organization:
 
     def invite(self, state: State, call: Call, now: float) -> Done:
         """Invite a person. Who calls is an admin, or nobody: a key of the operator's."""
-        person, role, if_pending = call.asked
         if call.who:
             _require_admin(state, call.who)
         elif not state.members:
             raise Refused("ORGANIZATION_NOT_FOUND")
+        return self._invite(state, call.asked, call.made, call.expires_at, now)
+
+    def invite_many(self, state: State, call: Call, now: float) -> Done:
+        """Invite several at one moment; the value is what became of each, in their order."""
+        _require_admin(state, call.who)
+        how, role, if_pending, *_ = call.asked
+        outcomes = []
+        for person, made in each_invited(call):
+            try:
+                asked = person, role, if_pending
+                state, outcome = self._invite(state, asked, made, call.expires_at, now)
+            except Refused as refused:
+                if how == ALL:
+                    raise
+                outcome = refused.reason
+            outcomes.append(outcome)
+        return state, tuple(outcomes)
+
+    def _invite(
+        self, state: State, asked: tuple[str, ...], made: tuple[str, ...], expires_at: float, now: float
+    ) -> Done:
+        person, role, if_pending = asked
         if person in roles(state):
             raise Refused("ALREADY_MEMBER")
-        made_id, token = call.made
+        made_id, token = made
         found = next((i for i in state.invitations if i.email == person and i.status == PENDING), None)
         if found is not None:
             live = found.status_at(now) == PENDING
             if live and if_pending == REFUSE:
                 raise Refused("INVITATION_PENDING")
             if live and if_pending == RENEW:
-                return _moved(state, found, token=token, expires_at=call.expires_at), found.id
+                return _moved(state, found, token=token, expires_at=expires_at), found.id
             state = _moved(state, found, status=REVOKED if live else EXPIRED)
-        made = Invitation(made_id, person, role, PENDING, token, call.expires_at)
-        return state._replace(invitations=(*state.invitations, made)), made_id
+        new = Invitation(made_id, person, role, PENDING, token, expires_at)
+        return state._replace(invitations=(*state.invitations, new)), made_id
 
     def resend(self, state: State, call: Call, now: float) -> Done:
         found = _administered(state, call)
@@ -428,7 +451,7 @@ READS = frozenset({"members", "get_link", "summary", "invitation", "preview", "i
 
 LINK_CALLS = frozenset({"join", "summary", "get_link"})
 _BY_INVITATION_ID = frozenset({"resend", "revoke", "remove_invitation", "accept_own", "invitation"})
-_IN_TIME = frozenset({"invite", "resend", "revoke", "accept", "accept_own", "decline", *READS})
+_IN_TIME = frozenset({"invite", "invite_many", "resend", "revoke", "accept", "accept_own", "decline", *READS})
 """Calls whose answer depends on the time."""
 
 
@@ -471,8 +494,20 @@ def _bind_listed(state: State, listed: frozenset[tuple[str, str, str, str]], uns
     return state
 
 
-MAKES: Mapping[str, int] = {"create_link": 1, "invite": 2, "resend": 1, "make_token": 1}
-"""How many secrets and ids each kind of call makes."""
+def each_invited(call: Call) -> list[tuple[str, tuple[str, ...]]]:
+    """Give each whom a batch invites, and what it makes for them: an id and a token."""
+    people = call.asked[3:]
+    return [(person, call.made[2 * place : 2 * place + 2]) for place, person in enumerate(people)]
+
+
+def stand_ins(call: Call) -> tuple[str, ...]:
+    """Give what is to stand for each secret and id that a call makes, until somebody sees it."""
+    # Only ids of invitations need telling apart: a link that nobody saw is like any other, and so is a token.
+    if call.what == "invite":
+        return f"?{call.number}", "?"
+    if call.what == "invite_many":
+        return tuple(one for number, _ in enumerate(call.asked[3:]) for one in (f"?{call.number}.{number}", "?"))
+    return ("?",) if call.what in ("create_link", "resend", "make_token") else ()
 
 
 def makers_known(calls: Iterable[Call]) -> frozenset[str]:
@@ -483,12 +518,7 @@ def makers_known(calls: Iterable[Call]) -> frozenset[str]:
 
 def with_stand_ins(call: Call) -> Call:
     """Give a call whose answer isn't known something to know by what it may have made."""
-    count = MAKES.get(call.what, 0)
-    if not count:
-        return call
-    # Only ids of invitations need telling apart: a link that nobody saw is like any other, and so is a token.
-    first = f"?{call.number}" if call.what == "invite" else "?"
-    return call._replace(made=(first, "?")[:count])
+    return call._replace(made=stand_ins(call))
 
 
 def forgotten(call: Call) -> Call:
@@ -524,6 +554,9 @@ class Footprints:
                 self._addressee |= dict.fromkeys(call.made, call.asked[0])
                 if call.answer is not None and call.answer.value:
                     self._addressee[call.answer.value] = call.asked[0]
+            elif call.what == "invite_many":
+                for person, made in each_invited(call):
+                    self._addressee |= dict.fromkeys(made, person)
             elif call.what == "invitations" and call.answer is not None and call.answer.value is not None:
                 self._addressee |= {one: email for one, email, _, _ in call.answer.value}
         for call in calls:
@@ -576,21 +609,27 @@ class Footprints:
     def _of_invitations(self, call: Call, who: int) -> Footprint:
         if call.what == "invitations":
             return Footprint(who | self._all_invited, 0)
-        person = call.asked[0] if call.what == "invite" else self._addressee.get(call.asked[0])
+        if call.what in ("invite", "invite_many"):
+            people = _people(call)
+            invited = sum(self._invited[person] for person in people)
+            return Footprint(who | invited | sum(self._roles[person] for person in people), invited)
+        person = self._addressee.get(call.asked[0])
         invited = self._all_invited if person is None else self._invited[person]
-        if call.what == "invite":
-            return Footprint(who | invited | self._roles[call.asked[0]], invited)
         if call.what in ("accept", "accept_own"):
             return Footprint(who | invited | self._seats, who | invited)
         return Footprint(who | invited, 0 if call.what in READS else invited)
 
 
 _OF_CALLER = frozenset({"ORGANIZATION_NOT_FOUND", "ADMIN_REQUIRED"})
-_ADMINS_CALLS = frozenset({"set_role", "delete", "create_link", "disable_link", "get_link", "invite", "invitations"})
+_ADMINS_CALLS = frozenset(
+    {"set_role", "delete", "create_link", "disable_link", "get_link", "invite", "invite_many", "invitations"}
+)
 """Calls of admins that look at who calls before anything else."""
 
 
 def _people(call: Call) -> tuple[str, ...]:
     if call.what == "invitations" and call.answer is not None and call.answer.value is not None:
         return tuple(email for _, email, _, _ in call.answer.value)
+    if call.what == "invite_many":
+        return call.asked[3:]
     return call.asked[:1] if call.what in ("leave", "set_role", "invite") else ()

@@ -12,7 +12,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import replace
@@ -280,6 +280,27 @@ def pending_looked_for_before_and_no_unique_index() -> None:
 
     _without_unique_pending()
     _patched(Invitations, "create", create)
+
+
+@mutant
+def batches_made_one_by_one() -> None:
+    """Invites those of a batch one after the other, each in a transaction of its own."""
+
+    def create_batch(
+        self: Invitations, call: Call, organization_id: str, news: Sequence[Any], *, all_or_nothing: bool = False
+    ) -> list[Any]:
+        outcomes: list[Any] = []
+        for new in news:
+            try:
+                outcomes.append(self.create(call, organization_id, new))
+            except ServiceError as refusal:
+                if all_or_nothing:
+                    raise
+                outcomes.append(refusal)
+            pause()
+        return outcomes
+
+    _patched(Invitations, "create_batch", create_batch)
 
 
 @mutant

@@ -34,6 +34,7 @@ from server.service.access_tokens import DEFAULT_LIFE
 from server.service.call import Call as ServiceCall
 from tests.faults.linearizability import BUDGET, UndecidedError, printed, search, smallest_without_order
 from tests.faults.model import (
+    ALL,
     READS,
     REMEMBERED_SECONDS,
     RULES,
@@ -472,6 +473,7 @@ _LOOKED_AFTER = {
     "revoke": "invitation",
     "resend": "members",
     "invite": "invitations",
+    "invite_many": "invitations",
 }
 
 
@@ -512,10 +514,27 @@ def _set_role(crowd: Crowd, place: Place, wish: Wish) -> Request | None:
 
 
 def _invite(crowd: Crowd, place: Place, wish: Wish) -> Request:
-    person, role, if_pending = wish.asked
-    invitation = {"email": f"{person}@example.com", "role": role, "sendEmail": False}
-    message = {"organizationId": place.id, "invitation": invitation | {"ifPending": f"IF_PENDING_{if_pending.upper()}"}}
+    message = {"organizationId": place.id, "invitation": _new_invitation(*wish.asked)}
     return Request(f"{INVITATIONS}/CreateInvitation", message, crowd.tokens[wish.who])
+
+
+def _new_invitation(person: str, role: str, if_pending: str) -> dict[str, Any]:
+    return {
+        "email": f"{person}@example.com",
+        "role": role,
+        "sendEmail": False,
+        "ifPending": f"IF_PENDING_{if_pending.upper()}",
+    }
+
+
+def _invite_many(crowd: Crowd, place: Place, wish: Wish) -> Request:
+    how, role, if_pending, *people = wish.asked
+    message = {
+        "organizationId": place.id,
+        "allOrNothing": how == ALL,
+        "invitations": [_new_invitation(person, role, if_pending) for person in people],
+    }
+    return Request(f"{INVITATIONS}/BatchCreateInvitations", message, crowd.tokens[wish.who])
 
 
 def _invite_briefly(crowd: Crowd, place: Place, wish: Wish) -> Request:
@@ -556,6 +575,7 @@ _REQUESTS: dict[str, Ask] = {
     "get_link": _of_organization(f"{ORGANIZATIONS}/GetOrganizationInvite"),
     "invite": _invite,
     "invite_briefly": _invite_briefly,
+    "invite_many": _invite_many,
     "resend": lambda crowd, _, wish: Request(
         f"{INVITATIONS}/ResendInvitation", {"invitationId": wish.asked[0], "sendEmail": False}, crowd.tokens[wish.who]
     ),
@@ -611,9 +631,23 @@ def _read_invite(_: Crowd, place: Place, call: Call, content: Any) -> tuple[tupl
     if "invitation" not in content:
         made = from_logto_id(content["id"]) or ""
         return (made,), made
-    made = content["invitation"]["id"]
+    made = _read_created(place, call, content)
+    return made, made[0]
+
+
+def _read_created(place: Place, call: Call, content: Any) -> tuple[str, str]:
     place.shown.append((seconds_of(content["invitation"]["updatedAt"]), call.began, call.ended))
-    return (made, content["token"]), made
+    return content["invitation"]["id"], content["token"]
+
+
+def _read_invite_many(_: Crowd, place: Place, call: Call, content: Any) -> tuple[tuple[str, ...], Any]:
+    made: list[str] = []
+    outcomes = []
+    for one in content["outcomes"]:
+        created = _read_created(place, call, one["created"]) if "created" in one else ("?", "?")
+        made += created
+        outcomes.append(created[0] if "created" in one else one["refused"]["reason"])
+    return tuple(made), tuple(outcomes)
 
 
 def _status(content: Any) -> str:
@@ -654,6 +688,7 @@ _ANSWERS: dict[str, Read] = {
     "get_link": lambda _c, _p, _call, content: ((), content["invite"]["inviteId"]),
     "summary": lambda _c, _p, _call, content: ((), content["organizationMemberCount"]),
     "invite": _read_invite,
+    "invite_many": _read_invite_many,
     "resend": lambda _c, _p, _call, content: ((content["token"],), content["token"]),
     "revoke": _nothing,
     "remove_invitation": _nothing,

@@ -18,8 +18,9 @@ from tests.faults.linearizability import UndecidedError, printed, search, smalle
 from tests.faults.model import (
     ACCEPTED,
     ADMIN,
+    ALL,
+    EACH,
     EXPIRED,
-    MAKES,
     MEMBER,
     REFUSE,
     RENEW,
@@ -28,6 +29,7 @@ from tests.faults.model import (
     Call,
     Organization,
     makers_known,
+    stand_ins,
     start,
     with_stand_ins,
 )
@@ -53,6 +55,11 @@ def no(reason: str) -> Answer:
     return Answer(None, reason)
 
 
+def pending(*invitations: str) -> frozenset[tuple[str, ...]]:
+    """Give what a list shows of pending invitations, each an id and a person."""
+    return frozenset((*one.split(), "pending", "") for one in invitations)
+
+
 def specification(
     calls: Sequence[Call], seats: int | None = None, timeline: Sequence[Stretch] = REAL_TIME
 ) -> Organization:
@@ -65,6 +72,8 @@ def has_order(calls: Sequence[Call], seats: int | None = None, timeline: Sequenc
 
 LINK = (1, 2, "ada", "create_link", (), "one", "one")
 NEXT_LINK = (3, 5, "ada", "create_link", (), "two", "two")
+PENDS = "INVITATION_PENDING"
+BATCH = (1, 9, "ada", "invite_many", (EACH, MEMBER, REFUSE, "bob", "cem"), ("i1", "i2"), "i1", "t1", "i2", "t2")
 INVITE = (1, 2, "ada", "invite", ("bob", MEMBER, REFUSE), "i1", "i1", "t1")
 
 GOOD = {
@@ -120,6 +129,19 @@ GOOD = {
         (4, 5, "ada", "revoke", ("i7",), None),
         (6, 7, "bob", "accept", ("t7",), no("INVITATION_REVOKED")),
     ],
+    "two batches at once that share an address": [
+        BATCH,
+        (1, 9, "ada", "invite_many", (EACH, MEMBER, REFUSE, "cem", "dan"), (PENDS, "i3"), "?", "?", "i3", "t3"),
+        (1, 9, "ada", "invite_many", (ALL, MEMBER, REFUSE, "eve", "dan"), no(PENDS)),
+        (10, 11, "ada", "invitations", (), pending("i1 bob", "i2 cem", "i3 dan")),
+        (12, 13, "cem", "accept", ("t2",), MEMBER),
+    ],
+    "a batch in doubt that was done": [
+        (1, 0, "ada", "invite_many", (EACH, ADMIN, REFUSE, "bob", "cem"), ...),
+        (2, 3, "ada", "invitations", (), pending("i8 bob", "i9 cem")),
+        (4, 5, "cem", "accept_own", ("i9",), ADMIN),
+        (6, 7, "ada", "revoke", ("i8",), None),
+    ],
     "a token that was revoked less than a second ago": [
         (1, 2, "ada", "make_token", (), "p1", "p1"),
         (3, 4, "ada", "revoke_token", ("p1",), None),
@@ -129,6 +151,21 @@ GOOD = {
 }
 
 BAD = {
+    "half of a batch is seen": [
+        BATCH,
+        (2, 3, "ada", "invitations", (), pending("i1 bob")),
+    ],
+    "half of a batch in doubt is seen": [
+        (1, 0, "ada", "invite_many", (EACH, MEMBER, REFUSE, "bob", "cem"), ...),
+        (2, 3, "ada", "invitations", (), pending("i1 bob")),
+    ],
+    "what was refused whole left something": [
+        (1, 2, "ada", "invite_many", (ALL, MEMBER, REFUSE, "bob", "ada"), no("ALREADY_MEMBER")),
+        (3, 4, "ada", "invitations", (), pending("i1 bob")),
+    ],
+    "a refusal in a batch hinders the others": [
+        (1, 2, "ada", "invite_many", (EACH, MEMBER, REFUSE, "ada", "bob"), no("ALREADY_MEMBER")),
+    ],
     "joined by a link that was replaced before": [LINK, NEXT_LINK, (6, 7, "bob", "join", ("one",), MEMBER)],
     "refused with the live link": [LINK, (3, 4, "bob", "join", ("one",), no("INVITE_NOT_FOUND"))],
     "the old link is shown again": [LINK, NEXT_LINK, (6, 7, "ada", "get_link", (), "one")],
@@ -382,7 +419,7 @@ def simulated(
                 continue
             wish = known.wish(dice)
             call = Call(next(numbers), wish.what, wish.who, wish.asked, now)
-            made = tuple(f"{wish.what}-{next(names)}" for _ in range(MAKES.get(wish.what, 0)))
+            made = tuple(f"{wish.what}-{next(names)}" for _ in stand_ins(call))
             call = call._replace(made=made, expires_at=shown(now) + (wish.lasts_seconds or math.inf))
             heapq.heappush(events, (now + dice.uniform(0.001, 0.05), next(numbers), "do", call))
         elif event == "do":

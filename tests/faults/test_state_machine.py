@@ -21,7 +21,7 @@ from server.service.invitations import InvitationPolicy
 from server.store.sqlite import SqliteStore
 from server.wires import build_edge
 from tests.conftest import GivenClock
-from tests.faults.model import ADMIN, MEMBER, REFUSE, RENEW, REPLACE, Call, Organization, start
+from tests.faults.model import ADMIN, ALL, EACH, MEMBER, REFUSE, RENEW, REPLACE, Call, Organization, start
 from tests.faults.recording import (
     LOGTO,
     PEOPLE,
@@ -128,6 +128,16 @@ class InProcess(RuleBasedStateMachine):
     @rule(other=person, minutes=st.integers(5, 60))
     def invite_briefly(self, other: str, minutes: int) -> None:
         self.ask("invite", "", other, MEMBER, REFUSE, lasts_seconds=60.0 * minutes)
+
+    @rule(
+        how=st.sampled_from((EACH, ALL)),
+        who=person,
+        to=role,
+        if_pending=st.sampled_from((REFUSE, REPLACE)),
+        people=st.lists(person, min_size=1, max_size=4, unique=True),
+    )
+    def invite_many(self, how: str, who: str, to: str, if_pending: str, people: list[str]) -> None:
+        self.ask("invite_many", who, how, to, if_pending, *people)
 
     @rule(
         what=st.sampled_from(("resend", "revoke", "remove_invitation", "accept_own", "invitation")),

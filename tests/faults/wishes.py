@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tests.faults.model import ADMIN, MEMBER, REFUSE, RENEW, REPLACE, Call
+from tests.faults.model import ADMIN, ALL, EACH, MEMBER, REFUSE, RENEW, REPLACE, Call, each_invited
 
 LATELY = 4
 """Of how many links, invitations and tokens clients still think: the live ones, and some that are dead."""
@@ -24,6 +24,7 @@ WEIGHTS = {
     "summary": 4,
     "invite": 12,
     "invite_briefly": 6,
+    "invite_many": 4,
     "resend": 4,
     "revoke": 4,
     "remove_invitation": 2,
@@ -96,6 +97,13 @@ class Knowledge:
         if not call.made[1].startswith("?"):
             _remember(self.invitation_tokens, call.made[1])
 
+    def _learn_batch(self, call: Call) -> None:
+        assert call.answer is not None
+        for (person, (made, token)), outcome in zip(each_invited(call), call.answer.value, strict=True):
+            if outcome == made:
+                _remember(self.invitations, (made, person))
+                _remember(self.invitation_tokens, token)
+
     def _learn_invitations(self, call: Call) -> None:
         assert call.answer is not None
         for one, email, _, _ in sorted(call.answer.value)[:1]:
@@ -141,6 +149,7 @@ _LEARN = {
     "accept_own": Knowledge._learn_membership,
     "leave": Knowledge._learn_leaving,
     "invite": Knowledge._learn_invitation,
+    "invite_many": Knowledge._learn_batch,
     "invitations": Knowledge._learn_invitations,
     "resend": lambda known, call: _remember(known.invitation_tokens, call.answer.value),
     "make_token": Knowledge._learn_token,
@@ -175,6 +184,12 @@ def _invite(known: Knowledge, dice: random.Random) -> Wish:
     role = ADMIN if dice.random() < 0.3 else MEMBER
     asked = (known.anybody(dice), role, dice.choice((REFUSE, RENEW, REPLACE)))
     return Wish("invite", known.an_admin(dice), asked)
+
+
+def _invite_many(known: Knowledge, dice: random.Random) -> Wish:
+    people = dice.sample(known.people, dice.choice((2, 3)))
+    asked = (dice.choice((EACH, ALL)), MEMBER, dice.choice((REFUSE, REPLACE)), *people)
+    return Wish("invite_many", known.an_admin(dice), asked)
 
 
 def _invite_briefly(known: Knowledge, dice: random.Random) -> Wish:
@@ -218,6 +233,7 @@ _WISHES = {
     "get_link": lambda known, dice: Wish("get_link", known.an_admin(dice)),
     "invite": _invite,
     "invite_briefly": _invite_briefly,
+    "invite_many": _invite_many,
     "resend": lambda known, dice: _by_invitation("resend", known, dice),
     "revoke": lambda known, dice: _by_invitation("revoke", known, dice),
     "remove_invitation": lambda known, dice: _by_invitation("remove_invitation", known, dice),
