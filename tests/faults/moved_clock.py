@@ -16,7 +16,7 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import NamedTuple
 
-ENVIRONMENT = "CLOCK_FOR_TESTS"
+ENVIRONMENT, AHEAD = "CLOCK_FOR_TESTS", "CLOCK_FOR_TESTS_AHEAD"
 _OFFSET = struct.Struct("<d")
 
 
@@ -33,25 +33,35 @@ REAL_TIME = (Stretch(-math.inf, math.inf, 0.0),)
 
 
 class MovedClock:
-    """A clock that is moved, in a file that servers read; called, it gives what it shows in seconds since 1970."""
+    """A clock that is moved, in a file that servers read; called, it gives the latest time that any of them shows.
 
-    def __init__(self, path: Path) -> None:
+    `ahead` is by how many seconds the clock of each server is ahead of it.
+    """
+
+    def __init__(self, path: Path, ahead: Sequence[float] = (0.0,)) -> None:
         path.write_bytes(_OFFSET.pack(0.0))
         with path.open("r+b") as file:
             self._shared = mmap.mmap(file.fileno(), _OFFSET.size)
-        self.environ = {ENVIRONMENT: str(path)}
-        self.timeline = REAL_TIME
+        self.environs = [{ENVIRONMENT: str(path), AHEAD: str(seconds)} for seconds in ahead]
+        """One for each server."""
+        self._ahead = sorted(set(ahead))
+        self._moves: Sequence[Stretch] = REAL_TIME
 
     def __call__(self) -> float:
         return time.time() + self.timeline[-1].offset
+
+    @property
+    def timeline(self) -> Sequence[Stretch]:
+        """What the servers' clocks showed when, each its own."""
+        return [stretch._replace(offset=stretch.offset + ahead) for stretch in self._moves for ahead in self._ahead]
 
     def move(self, offset: float) -> None:
         """Let it show real time and so many whole seconds more, or fewer."""
         before = time.time()
         _OFFSET.pack_into(self._shared, 0, offset)
         after = time.time()
-        *earlier, last = self.timeline
-        self.timeline = (*earlier, last._replace(end=after), Stretch(before, math.inf, offset))
+        *earlier, last = self._moves
+        self._moves = (*earlier, last._replace(end=after), Stretch(before, math.inf, offset))
 
 
 def readings(
@@ -86,13 +96,14 @@ def put_in_place() -> None:
     path = os.environ.get(ENVIRONMENT)
     if not path:
         return
+    ahead = float(os.environ[AHEAD])
     with Path(path).open("rb") as file:
         shared = mmap.mmap(file.fileno(), _OFFSET.size, access=mmap.ACCESS_READ)
 
     class Moved(datetime):
         @classmethod
         def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
-            return datetime.now(tz) + timedelta(seconds=_OFFSET.unpack_from(shared)[0])
+            return datetime.now(tz) + timedelta(seconds=_OFFSET.unpack_from(shared)[0] + ahead)
 
     from server import main
 

@@ -50,6 +50,9 @@ MOVES = (-5 * HOUR, -2 * HOUR, -1.0, 0.0, 1.0, 2 * HOUR, 5 * HOUR)
 back; an Idempotency-Key (24 hours) doesn't end."""
 
 
+AHEAD_SECONDS = 1.5
+"""How far one of two machines is ahead of the other, where each has a clock of its own."""
+
 Start = Callable[[int], RunningServer]
 """Starts a server on a port."""
 
@@ -147,10 +150,10 @@ def _hurry(dice: random.Random, crowd: Crowd) -> None:
     crowd.doubtful = calm
 
 
-def _start(url: str, clock: MovedClock, mutant: str) -> Start:
+def _start(url: str, environ: dict[str, str], mutant: str) -> Start:
     def start(port: int) -> RunningServer:
         options = ("--log-level", "error", "--port", str(port))
-        return RunningServer(url, *options, environ=ENVIRON | clock.environ, program=program(mutant))
+        return RunningServer(url, *options, environ=ENVIRON | environ, program=program(mutant))
 
     return start
 
@@ -161,10 +164,10 @@ def open_service(url: str) -> Service:
 
 
 @contextmanager
-def moved_clock() -> Iterator[MovedClock]:
-    """Give a clock to move."""
+def moved_clock(*ahead: float) -> Iterator[MovedClock]:
+    """Give a clock to move, by which servers go that are ahead of it by so many seconds each."""
     with tempfile.TemporaryDirectory(prefix="organization-service-") as directory:
-        yield MovedClock(Path(directory) / "clock")
+        yield MovedClock(Path(directory) / "clock", ahead)
 
 
 def _fill(directory: Path) -> Callable[[random.Random, Crowd], None]:
@@ -181,11 +184,11 @@ def _fill(directory: Path) -> Callable[[random.Random, Crowd], None]:
 def on_sqlite(mutant: str = NOTHING) -> Iterator[Field]:
     """Two servers on one file, on a disk that can be filled."""
     with ExitStack() as stack:
-        clock = stack.enter_context(moved_clock())
+        clock = stack.enter_context(moved_clock(0.0, 0.0))
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="organization-service-")))
         hindered = stack.enter_context(small_disk(directory, DISK_MEBIBYTES))
         url = f"sqlite:///{directory / 'organizations.db'}"
-        victims = _victims(stack, _start(url, clock, mutant))
+        victims = _victims(stack, url, clock, mutant)
         faults = _of_servers(victims, clock)
         if hindered:
             left_out = f"the disk isn't filled, since a small file system can't be mounted: {hindered}"
@@ -194,26 +197,26 @@ def on_sqlite(mutant: str = NOTHING) -> Iterator[Field]:
             yield Field(victims, lambda: open_service(url), clock, faults | {"fill the disk": _fill(directory)})
 
 
-def _victims(stack: ExitStack, start: Start) -> list[Victim]:
+def _victims(stack: ExitStack, url: str, clock: MovedClock, mutant: str) -> list[Victim]:
     victims = []
-    for _ in range(2):
-        victims.append(Victim(start))
+    for environ in clock.environs:
+        victims.append(Victim(_start(url, environ, mutant)))
         stack.callback(victims[-1].stop)
     return victims
 
 
 @contextmanager
 def on_postgres(mutant: str = NOTHING) -> Iterator[Field]:
-    """Two servers that reach a primary, and its synchronous standby, through proxies that cut."""
+    """Two servers, each with a clock, that reach a primary, and its synchronous standby, through proxies that cut."""
     with Cluster() as primary, ExitStack() as stack:
         primary.create_database("service")
         standby = stack.enter_context(primary.standby("second"))
         primary.require_standby("second")
         proxies = [stack.enter_context(Proxy(cluster.port)) for cluster in (primary, standby)]
         hosts = ",".join(f"127.0.0.1:{proxy.port}" for proxy in proxies)
-        clock = stack.enter_context(moved_clock())
+        clock = stack.enter_context(moved_clock(0.0, AHEAD_SECONDS))
         url = f"postgresql://postgres@{hosts}/service?target_session_attrs=read-write"
-        victims = _victims(stack, _start(url, clock, mutant))
+        victims = _victims(stack, url, clock, mutant)
         lead = [primary]
 
         def crash(_: random.Random, _crowd: Crowd) -> None:

@@ -108,9 +108,9 @@ class Watched:
 def watched(url: str, mutant: str, *, until_wrong: bool) -> Watched:
     """Play directed races against a server on a fresh database, then let clients call at random; again and again."""
     seen = Watched()
-    with moved_clock() as clock:
+    with moved_clock(0.0) as clock:
         options = ("--workers", "2", "--log-level", "error")
-        server = RunningServer(url, *options, environ=ENVIRON | clock.environ, program=program(mutant))
+        server = RunningServer(url, *options, environ=ENVIRON | clock.environs[0], program=program(mutant))
         try:
             service = open_service(url)
             with closing(service.store):

@@ -337,6 +337,23 @@ def test_what_ends_does_so_by_the_clock_of_the_servers(
         assert has_order(calls, timeline=FORWARD_AND_BACK) is possible
 
 
+AHEAD = (Stretch(-math.inf, math.inf, 0.0), Stretch(-math.inf, math.inf, 1.5))
+"""One of two servers is ahead of the other."""
+
+
+@pytest.mark.parametrize(
+    ("began", "may_be_alive", "may_have_ended"), [(48.0, True, False), (49.0, True, True), (50.5, False, True)]
+)
+def test_what_ends_may_do_so_by_the_clock_of_either_server(
+    began: float, may_be_alive: bool, may_have_ended: bool
+) -> None:
+    """The invitation ends at 50."""
+    for answer, possible in ((Answer(MEMBER), may_be_alive), (no("INVITATION_EXPIRED"), may_have_ended)):
+        calls = history(INVITE, (began, began + 0.1, "bob", "accept", ("t1",), answer))
+        calls[0] = calls[0]._replace(expires_at=50.0)
+        assert has_order(calls, timeline=AHEAD) is possible
+
+
 def test_the_clock_is_moved_at_one_moment_for_all() -> None:
     calls = history(
         INVITE,
