@@ -142,11 +142,15 @@ def family(pid: int) -> list[int]:
 
 @contextmanager
 def running_server(
-    directory: Path, *options: str, environ: dict[str, str] | None = None, prefix: tuple[str, ...] = ()
+    directory: Path,
+    *options: str,
+    environ: dict[str, str] | None = None,
+    prefix: tuple[str, ...] = (),
+    program: Sequence[str | Path] = (PROGRAM,),
 ) -> Iterator[RunningServer]:
-    """Run a server on a fresh SQLite file in the directory; `prefix` is a program that runs it."""
+    """Run a server on a fresh SQLite file in the directory; `prefix` is a program that runs `program`."""
     url = f"sqlite:///{directory / 'organizations.db'}"
-    server = RunningServer(url, *options, environ=environ, prefix=prefix)
+    server = RunningServer(url, *options, environ=environ, prefix=prefix, program=program)
     try:
         yield server
     finally:

@@ -1,108 +1,22 @@
-"""Two ways for a race to reach the service: over HTTP to a real server, and the use cases in process."""
+"""A way for a race to reach a real server. Names of people are words; a refusal is False or None, a fault raises."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 
-from server.domain.account import Caller
-from server.domain.errors import ServiceError
-from server.domain.organization import Role
 from server.domain.secrets import SecretKeys
-from server.main import Service, build_service, open_store
-from server.ports import MemberFilter
-from server.service.call import Call
+from server.main import build_service, open_store
 from server.settings import Settings
 from tests.running import RunningServer
 
 _SERVICE = "/gitpod.v1.OrganizationService/"
 
 
-class ServiceDoor:
-    """The use cases, called by threads."""
-
-    def __init__(self, service: Service) -> None:
-        self.service = service
-        self._callers: dict[str, Caller] = {}
-
-    def _call(self, person: str) -> Call:
-        caller = self._callers.get(person)
-        if caller is None:
-            account = self.service.authentication.local_account(f"{person}@example.com", person)
-            caller = self._callers[person] = Caller(account)
-        return Call(caller)
-
-    def prepare(self, people: Sequence[str]) -> None:
-        for person in people:
-            self._call(person)
-
-    def _user_id(self, person: str, organization: str) -> str:
-        with self.service.store.snapshot() as tx:
-            member = tx.member(organization, self._call(person).caller.account_id)
-        assert member is not None
-        return member.user_id
-
-    def make_organization(self, admins: Sequence[str]) -> str:
-        first = self._call(admins[0])
-        organization, _ = self.service.organizations.create(first, "Race")
-        if len(admins) > 1:
-            invite = self.service.links.create(first, organization.id)
-            for admin in admins[1:]:
-                member = self.service.organizations.join_by_invite(self._call(admin), invite)
-                self.service.organizations.set_role(first, organization.id, member.user_id, Role.ADMIN)
-        return organization.id
-
-    def regenerate(self, admin: str, organization: str) -> str:
-        return self.service.links.create(self._call(admin), organization)
-
-    def live_invite(self, admin: str, organization: str) -> str:
-        return self.service.links.get(self._call(admin), organization)
-
-    def join(self, person: str, invite: str) -> str | None:
-        return _or_none(lambda: self.service.organizations.join_by_invite(self._call(person), invite).user_id)
-
-    def leave(self, person: str, organization: str) -> bool:
-        user_id = self._user_id(person, organization)
-        return _or_none(lambda: self.service.organizations.leave(self._call(person), user_id) or True) is True
-
-    def step_down(self, person: str, organization: str) -> bool:
-        user_id, call = self._user_id(person, organization), self._call(person)
-        set_role = self.service.organizations.set_role
-        return _or_none(lambda: set_role(call, organization, user_id, Role.MEMBER) or True) is True
-
-    def delete(self, admin: str, organization: str) -> bool:
-        return _or_none(lambda: self.service.organizations.delete(self._call(admin), organization) or True) is True
-
-    def members(self, person: str, organization: str) -> dict[str, str] | None:
-        call, found, token = self._call(person), {}, ""
-        while True:
-            page = _or_none(
-                lambda token=token: self.service.organizations.list_members(
-                    call, organization, MemberFilter(), page_size=100, token=token
-                )
-            )
-            if page is None:
-                return None
-            found.update({member.full_name: member.role.value for member in page.members})
-            token = page.next_token
-            if not token:
-                return found
-
-    def summary_count(self, invite: str) -> int | None:
-        return _or_none(lambda: self.service.links.summary(Call(None), invite).member_count)
-
-
-def _or_none(ask: Callable[[], Any]) -> Any:
-    try:
-        return ask()
-    except ServiceError:
-        return None
-
-
-class HttpDoor:
-    """A real server, by Connect JSON, with a connection for each caller at once."""
+class Door:
+    """By Connect JSON, with a connection for each caller at once."""
 
     def __init__(self, server: RunningServer) -> None:
         limits = httpx.Limits(max_connections=128, max_keepalive_connections=128)
@@ -117,6 +31,7 @@ class HttpDoor:
         self._beside.store.close()
 
     def prepare(self, people: Sequence[str]) -> None:
+        """Make accounts ahead, so that making them is no part of a race."""
         for person in people:
             self._token(person)
 
@@ -178,6 +93,7 @@ class HttpDoor:
         return self._ask(admin, "DeleteOrganization", {"organizationId": organization}) is not None
 
     def members(self, person: str, organization: str) -> dict[str, str] | None:
+        """Give names and roles of active members, None for who isn't one."""
         found: dict[str, str] = {}
         token = ""
         while True:

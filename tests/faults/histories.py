@@ -1,7 +1,6 @@
 """Races on one organization: many callers at once, what each was answered and when, and what must hold of it.
 
-A call is known by the moments between which it took effect. What must hold is said over these moments alone, so that
-the same checks serve the real server and the use cases in process.
+A call is known by the moments between which it took effect, and what must hold is said over these moments alone.
 """
 
 from __future__ import annotations
@@ -12,28 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
-
-class Door(Protocol):
-    """How a race reaches the service. Names of people are words; a refusal is False or None, a fault raises."""
-
-    def prepare(self, people: Sequence[str]) -> None:
-        """Make accounts ahead, so that making them is no part of a race."""
-        ...
-
-    def make_organization(self, admins: Sequence[str]) -> str: ...
-    def regenerate(self, admin: str, organization: str) -> str: ...
-    def live_invite(self, admin: str, organization: str) -> str: ...
-    def join(self, person: str, invite: str) -> str | None: ...
-    def leave(self, person: str, organization: str) -> bool: ...
-    def step_down(self, person: str, organization: str) -> bool: ...
-    def delete(self, admin: str, organization: str) -> bool: ...
-    def members(self, person: str, organization: str) -> dict[str, str] | None:
-        """Give names and roles of active members, None for who isn't one."""
-        ...
-
-    def summary_count(self, invite: str) -> int | None: ...
+from tests.faults.doors import Door
 
 
 @dataclass(frozen=True)
@@ -167,16 +146,24 @@ def race_last_admins(door: Door, *, rounds: int, seed: int) -> list[str]:
 
 def race_delete_and_join(door: Door, *, joiners: int, rounds: int, seed: int) -> list[str]:
     """Delete an organization while people join it; nobody may be left a member of what is gone."""
-    wrong = []
+    wrong, dice = [], random.Random(seed)
     for turn in range(rounds):
         admin = f"deleter{seed}-{turn}"
         organization = door.make_organization([admin])
         invite = door.regenerate(admin, organization)
         people = [f"late{seed}-{turn}-{n}" for n in range(joiners)]
-        at_once([partial(door.delete, admin, organization), *(partial(door.join, person, invite) for person in people)])
+        door.prepare(people)
+        # So that some are in before it goes.
+        delete = partial(_after, dice.uniform(0, 0.02), partial(door.delete, admin, organization))
+        at_once([delete, *(partial(door.join, person, invite) for person in people)])
         left = [person for person in people if door.members(person, organization) is not None]
         if left:
             wrong.append(f"somebody is a member of a deleted organization in round {turn}")
         if door.join(people[0], invite) is not None:
             wrong.append(f"a link outlived its organization in round {turn}")
     return wrong
+
+
+def _after(seconds: float, act: Callable[[], object]) -> None:
+    time.sleep(seconds)
+    act()

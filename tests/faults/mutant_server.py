@@ -314,29 +314,92 @@ def accepted_without_marking_it() -> None:
     _patched(Invitations, "_accept", accept)
 
 
+def _presented_before(self: Invitations, call: Call, token: str, invitation_id: str) -> Invitation:
+    call.require_account_token()
+    with self._store.snapshot() as tx:
+        return self._presented(tx, call, token, invitation_id)
+
+
+def _was_pending(self: Invitations, found: Invitation) -> bool:
+    """Tell whether an invitation that was looked at was pending, and let others get in before it is moved."""
+    if found.stored_status is not InvitationStatus.PENDING:
+        return False
+    found.require_pending(self._clock())
+    pause()
+    return True
+
+
+def _moved_as_it_was_before(write: Callable[[Any, Invitation, Invitation], object]) -> None:
+    """Have invitations moved by their state before the lock; `write` puts the next one where another may stand."""
+    accept, decline, revoke = Invitations.accept, Invitations.decline, Invitations.revoke
+
+    def moved(self: Invitations, tx: Any, found: Invitation, **changes: Any) -> Invitation:
+        tx.hold_organization(found.organization_id)
+        now = self._clock()
+        after = replace(found, updated_at=now, responded_at=now, **changes)
+        write(tx, after, found)
+        return after
+
+    def accepted(self: Invitations, call: Call, *, token: str = "", invitation_id: str = "") -> Any:
+        found, account = _presented_before(self, call, token, invitation_id), call.caller.account
+        if not _was_pending(self, found):
+            return accept(self, call, token=token, invitation_id=invitation_id)
+        with writing(self._store, call) as tx:
+            status = InvitationStatus.ACCEPTED
+            found = moved(self, tx, found, stored_status=status, accepted_account_id=account.id)
+            return self._views(tx, [found])[0], self._grant(tx, found, account)
+
+    def declined(self: Invitations, call: Call, *, token: str = "", invitation_id: str = "") -> Any:
+        found = _presented_before(self, call, token, invitation_id)
+        if not _was_pending(self, found):
+            return decline(self, call, token=token, invitation_id=invitation_id)
+        with writing(self._store, call) as tx:
+            return self._views(tx, [moved(self, tx, found, stored_status=InvitationStatus.DECLINED)])[0]
+
+    def revoked(self: Invitations, call: Call, invitation_id: str, **options: Any) -> Invitation:
+        found = self.get(call, invitation_id)
+        if not _was_pending(self, found):
+            return revoke(self, call, invitation_id, **options)
+        with writing(self._store, call) as tx:
+            return moved(self, tx, found, stored_status=InvitationStatus.REVOKED)
+
+    for name, late in (("accept", accepted), ("decline", declined), ("revoke", revoked)):
+        _patched(Invitations, name, late)
+
+
 @mutant
 def state_guarded_by_nothing() -> None:
-    """Looks at an invitation's state before the lock, and writes the next one over whatever stands there then."""
+    """Writes the next state over whatever stands there then."""
+
+    def write(tx: Any, after: Invitation, _: Invitation) -> None:
+        there = tx.invitation(after.id)
+        if there is None:
+            raise ServiceError(INVITATION_NOT_FOUND)
+        tx.update_invitation(after, there.stored_status)
+
+    _moved_as_it_was_before(write)
+
+
+@mutant
+def guard_of_the_update_ignored() -> None:
+    """Writes the next state where nothing has changed, and goes on as if that were so."""
+    _moved_as_it_was_before(lambda tx, after, before: tx.update_invitation(after, before.stored_status))
+
+
+@mutant
+def membership_before_the_state() -> None:
+    """Makes somebody a member in one transaction, and the invitation accepted in the next."""
     accept = Invitations.accept
 
     def accepted(self: Invitations, call: Call, *, token: str = "", invitation_id: str = "") -> Any:
         account = call.require_account_token().account
-        with self._store.snapshot() as tx:
-            found = self._presented(tx, call, token, invitation_id)
-        if found.accepted_account_id == account.id:
-            return accept(self, call, token=token, invitation_id=invitation_id)
-        now = self._clock()
-        found.require_pending(now)
-        pause()
         with writing(self._store, call) as tx:
-            tx.hold_organization(found.organization_id)
-            there = tx.invitation(found.id)
-            if there is None:
-                raise ServiceError(INVITATION_NOT_FOUND)
-            status = InvitationStatus.ACCEPTED
-            moved = replace(found, stored_status=status, responded_at=now, accepted_account_id=account.id)
-            tx.update_invitation(moved, there.stored_status)
-            return self._views(tx, [moved])[0], self._grant(tx, moved, account)
+            found = self._lock(tx, self._presented(tx, call, token, invitation_id), token)
+            if found.accepted_account_id != account.id:
+                found.require_pending(self._clock())
+                self._grant(tx, found, account)
+        pause()
+        return accept(self, call, token=token, invitation_id=invitation_id)
 
     _patched(Invitations, "accept", accepted)
 

@@ -37,9 +37,9 @@ from server.settings import Settings
 from server.store.postgres import PostgresStore
 from server.store.sqlite import SqliteStore, sqlite3
 from server.wires import build_edge
-from tests.conftest import GivenClock
+from tests.conftest import KEY, GivenClock
 from tests.faults.histories import at_once
-from tests.faults.invitation_mutants import (
+from tests.faults.idempotency_mutants import (
     AnswersLookedUpBefore,
     AnyMethodAlike,
     AnyRequestAlike,
@@ -52,7 +52,6 @@ from tests.faults.invitation_mutants import (
     OneSealForAll,
     ReadOnlyTokensToo,
 )
-from tests.faults.mutants import KEYS
 from tests.faults.test_invitation_races import (
     GITPOD,
     INVITATIONS,
@@ -65,6 +64,7 @@ from tests.reasons import json_reason
 from tests.running import RunningServer, running_server
 
 AT_ONCE = 32
+KEYS = SecretKeys([KEY])
 
 
 def a_key() -> str:
@@ -581,7 +581,7 @@ def test_with_the_keys_that_sealed_it_an_answer_is_given_again_and_without_them_
     made, _ = desk.invite("alice@example.com", "key")
     newer = b"a newer key of thirty-two bytes ."
     outcomes = []
-    for keys in (SecretKeys([newer, b"a key for tests of thirty-two bytes"]), SecretKeys([newer])):
+    for keys in (SecretKeys([newer, KEY]), SecretKeys([newer])):
         service = desk.with_keys(keys, Idempotency, KeySealing(keys))
         outcomes.append(_other_door(desk, service).ask(
             "ada", INVITATIONS + "CreateInvitation", invitation(desk.organization, "alice@example.com"), "key"

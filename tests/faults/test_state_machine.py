@@ -20,7 +20,7 @@ from server.main import build_service
 from server.service.invitations import InvitationPolicy
 from server.store.sqlite import SqliteStore
 from server.wires import build_edge
-from tests.conftest import GivenClock
+from tests.conftest import KEY, GivenClock
 from tests.faults.model import ADMIN, ALL, EACH, MEMBER, REFUSE, RENEW, REPLACE, Call, Organization, start
 from tests.faults.recording import (
     LOGTO,
@@ -54,7 +54,7 @@ class InProcess(RuleBasedStateMachine):
         self.directory = tempfile.TemporaryDirectory(prefix="organization-service-")
         self.clock = GivenClock(datetime.now(UTC))
         self.store = SqliteStore(Path(self.directory.name) / "organizations.db", self.clock)
-        keys = SecretKeys([b"a key for tests of thirty-two bytes"])
+        keys = SecretKeys([KEY])
         service = build_service(self.store, keys, clock=self.clock, policy=InvitationPolicy(most_members=SEATS))
         self.wire = Client(build_edge(service), use_cookies=False)
         # What a token says is remembered for a second of this clock.

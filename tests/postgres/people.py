@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ from server.domain.secrets import SecretKeys
 from server.main import Service, build_service, utc_now
 from server.store.postgres import PostgresStore
 from tests.reasons import json_reason
-from tests.running import RunningServer
+from tests.running import PROGRAM, RunningServer
 
 KEY = "a key for tests of thirty-two bytes"
 ORGANIZATIONS = "gitpod.v1.OrganizationService"
@@ -30,9 +31,13 @@ _numbers = itertools.count(1)
 
 
 @contextmanager
-def serving(url: str, *options: str, **environ: str) -> Iterator[RunningServer]:
+def serving(
+    url: str, *options: str, program: Sequence[str | Path] = (PROGRAM,), **environ: str
+) -> Iterator[RunningServer]:
     """Run a real server on a database."""
-    server = RunningServer(url, "--log-level", "warning", *options, environ={"SECRET_KEY": KEY} | environ)
+    server = RunningServer(
+        url, "--log-level", "warning", *options, environ={"SECRET_KEY": KEY} | environ, program=program
+    )
     try:
         yield server
     finally:

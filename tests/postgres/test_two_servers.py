@@ -10,15 +10,14 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from server.domain.secrets import SecretKeys
-from server.main import Service, build_service, utc_now
-from server.store.postgres import PostgresStore
-from tests.faults.doors import HttpDoor, ServiceDoor
-from tests.faults.histories import Door, at_once, race_delete_and_join, race_join_and_regenerate, race_last_admins
+from server.main import Service
+from tests.faults import mutant_server
+from tests.faults.doors import Door
+from tests.faults.histories import at_once, race_delete_and_join, race_join_and_regenerate, race_last_admins
+from tests.faults.mutant_server import NOTHING
 from tests.postgres.cluster import Cluster
 from tests.postgres.people import (
     INVITATIONS,
-    KEY,
     ORGANIZATIONS,
     PROMISED_SECONDS,
     Answer,
@@ -32,7 +31,7 @@ from tests.postgres.people import (
 ADMINS, JOINERS, ROUNDS = 8, 56, 3
 
 
-class DoorToAll(HttpDoor):
+class DoorToAll(Door):
     """A door whose calls go to all servers in turn, whoever makes them."""
 
     def __init__(self, clients: Clients, service: Service) -> None:
@@ -62,12 +61,13 @@ class Pair:
 
 
 @contextmanager
-def two_servers(url: str, beside: str | None = None) -> Iterator[Pair]:
+def two_servers(url: str, beside: str | None = None, *, mutant: str = NOTHING) -> Iterator[Pair]:
     """Run two servers on a database; `beside` is another way to it for what the test does itself."""
+    program = mutant_server.program(mutant)
     with (
         service_beside(beside or url) as service,
-        serving(url) as first,
-        serving(url) as second,
+        serving(url, program=program) as first,
+        serving(url, program=program) as second,
         Clients([first, second]) as clients,
     ):
         yield Pair(clients, service)
@@ -152,29 +152,8 @@ def test_an_invitation_that_one_server_revoked_cannot_be_accepted_at_the_other(p
     assert accepted.reason == "INVITATION_REVOKED"
 
 
-# The same races find what is wrong with a store that lacks a safeguard.
-
-
-class NoLockStore(PostgresStore):
-    """Doesn't lock the organization's row."""
-
-    row_lock = ""
-
-
-@contextmanager
-def in_process(store: PostgresStore) -> Iterator[Door]:
-    try:
-        yield ServiceDoor(build_service(store, SecretKeys([KEY.encode()])))
-    finally:
-        store.close()
-
-
-@pytest.mark.parametrize(("store_class", "sound"), [(PostgresStore, True), (NoLockStore, False)])
-def test_the_races_catch_a_store_that_does_not_lock_the_organization(
-    postgres: Cluster, store_class: type[PostgresStore], sound: bool
-) -> None:
-    url = postgres.create_database(f"races_{store_class.__name__}".lower())
-    with in_process(store_class(url, utc_now)) as door:
-        wrong = race_last_admins(door, rounds=10, seed=3)
-        wrong += race_join_and_regenerate(door, admins=2, joiners=10, rounds=10, seed=3)
-    assert (wrong == []) is sound
+def test_the_races_catch_servers_that_do_not_lock_the_organization(postgres: Cluster) -> None:
+    url = postgres.create_database("unlocked")
+    with two_servers(url, mutant="organizations_not_locked") as pair:
+        assert race_last_admins(pair.door, rounds=4, seed=3) != []
+        assert race_join_and_regenerate(pair.door, admins=2, joiners=10, rounds=4, seed=3) != []
