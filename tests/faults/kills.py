@@ -98,7 +98,6 @@ def kill_often(
                 victim.kill()
                 writers.pause()
                 run.kills += 1
-                run.unanswered += len(book.ledger.open)
                 if not run.wrong.is_nothing or book.ledger.refusals:
                     break
             # What was left unanswered is answered, and then is there once.
@@ -108,6 +107,7 @@ def kill_often(
             run.wrong += book.check()
             last.kill()
         run.acknowledged += book.ledger.acknowledgements
+        run.unanswered += book.ledger.unanswered
         run.refusals += book.ledger.refusals
         for each in directory.glob(f"{file.name}*"):
             each.unlink()

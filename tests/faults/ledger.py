@@ -13,7 +13,7 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -43,6 +43,8 @@ class Ledger:
         self.refusals: list[str] = []
         self.unavailable = 0
         """Requests that were told to come again."""
+        self.unanswered = 0
+        """Requests that reached a server, and were never answered."""
         self._lock = threading.Lock()
 
     def ask(self, keys: set[Key]) -> None:
@@ -322,11 +324,16 @@ class Writers:
             "idempotency-key": key,
         }
         connection = HTTPConnection(address, timeout=30)
+        with suppress(OSError):
+            connection.connect()
+        if connection.sock is None:
+            return None
         try:
             connection.request("POST", step.path, json.dumps(step.message), headers)
             answer = connection.getresponse()
             status, content = answer.status, answer.read()
         except (OSError, HTTPException):
+            self._book.ledger.unanswered += 1
             return None
         finally:
             connection.close()

@@ -342,7 +342,7 @@ def _go_wrong(arena: Field, crowd: Crowd, run: Campaign) -> None:
         (now := time.monotonic()) < until
         or not acted
         or any(not run.faults[kind] for kind in kinds)
-        or (now < until + run.seconds and not crowd.has_done_everything)
+        or (now < until + 3 * run.seconds and not crowd.has_done_everything)
     ):
         if not acted and time.monotonic() > last_act:
             acted = True

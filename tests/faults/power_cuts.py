@@ -45,14 +45,18 @@ class Cuts(Harm):
         )
 
 
-def cut_the_power(directory: Path, cuts: int, *, seed: int = 1, synchronous: str = "FULL", fails: str = "") -> Cuts:
-    """Let people write, cut the power, and go on with what is on the disk, again and again until something is lost."""
-    dice, run = random.Random(seed), Cuts(f"synchronous={synchronous}{' while syncs fail' if fails else ''}")
+def cut_the_power(directory: Path, cuts: int, *, seed: int = 1, synchronous: str = "", fails: str = "") -> Cuts:
+    """Let people write, cut the power, and go on with what is on the disk, again and again until something is lost.
+
+    `synchronous` takes the place of what the server sets itself.
+    """
+    dice, run = random.Random(seed), Cuts(f"synchronous={synchronous or 'FULL'}{' while syncs fail' if fails else ''}")
     running, after, looked_at, journal = (directory / name for name in ("running", "after", "looked at", "journal"))
     running.mkdir()
     book = Book(running / "organizations.db")
     # So small that the file itself is written often.
-    environ = {"PRAGMAS": f"synchronous = {synchronous}; wal_autocheckpoint = 100", "DISK_FAILS": fails}
+    pragmas = "wal_autocheckpoint = 100" + (synchronous and f"; synchronous = {synchronous}")
+    environ = {"PRAGMAS": pragmas, "DISK_FAILS": fails}
     with (
         closing(Forge({"LD_PRELOAD": str(library())})) as forge,
         closing(Writers(book, patient=bool(fails))) as writers,

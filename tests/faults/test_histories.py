@@ -56,7 +56,7 @@ FAULTS = {"sqlite": OF_SERVERS | {"fill the disk"}, "postgres": OF_SERVERS | OF_
 def test_an_order_explains_every_history_whatever_goes_wrong(store: str, figure: Callable[[str], None]) -> None:
     run = campaign(store, seed=1, seconds=SECONDS)
     assert run.verdict.wrong == [], f"again: {run.command}"
-    assert run.verdict.undecided <= run.verdict.histories // 20
+    assert run.verdict.undecided <= max(1, run.verdict.histories // 20)
     assert run.verdict.in_doubt <= run.verdict.calls // 10
     assert run.verdict.calls > 500
     assert run.verdict.done.keys() == RULES

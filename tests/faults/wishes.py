@@ -34,8 +34,8 @@ WEIGHTS = {
     "invitation": 5,
     "preview": 3,
     "invitations": 4,
-    "make_token": 3,
-    "revoke_token": 3,
+    "make_token": 4,
+    "revoke_token": 6,
     "use_token": 6,
     "delete": 0.4,
 }
