@@ -157,6 +157,13 @@ def answered_all_at_once(stage: Stage) -> None:
     )
 
 
+def accepted_by_two(stage: Stage) -> None:
+    """Two people accept one invitation by its token, and two others another."""
+    for invited, others in ((BOB, (BOB, CEM)), (DAN, (DAN, EVE))):
+        _, token = stage.invitation(invited)
+        stage.at_once(*([Wish("accept", who, (token,))] for who in others))
+
+
 def sent_again_while_accepting(stage: Stage) -> None:
     """An invitation gets another token while the first is being used."""
     one, token = stage.invitation(BOB)
@@ -283,6 +290,7 @@ TOGETHER: Sequence[Callable[[Stage], None]] = (
     replaced_while_joining,
     two_links_at_once,
     answered_all_at_once,
+    accepted_by_two,
     sent_again_while_accepting,
     invited_twice,
     batches_that_share_an_address,
