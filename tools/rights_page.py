@@ -31,8 +31,11 @@ server, a token that is revoked within a second.
 Being an admin counts in that organization alone: the stranger and the member below are admins of others, with members,
 a link and an invitation there, and are answered so with a token of their account, a JWT and a session.
 
-A JWT of a trusted issuer may what a token of the same person's account may. Tokens that open nothing are all answered
-with the same bytes:
+A JWT of a trusted issuer may what a token of the same person's account may, and so may a session in an RPC that a page
+of ours sends, in each protocol alike. A session's cookie counts for nothing in what other pages send, beside a token,
+in the plain HTTP faces, and once the session has ended. Of this, real servers are asked a part.
+
+Tokens that open nothing are all answered with the same bytes:
 
 %s
 

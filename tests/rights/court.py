@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from server.domain.account import Account, Claims, Scope
-from server.domain.errors import Reason
+from server.domain.errors import SAME_ORIGIN_REQUIRED, SIGN_IN_UNAVAILABLE, Reason
 from server.domain.organization import Role
 from server.faces.own_pages import SESSION_COOKIE
 from server.main import Service
@@ -28,6 +28,19 @@ CONNECT_GET = "connect-get"
 """Connect's way to read by GET, which is no protocol of its own."""
 
 LONG_AGO = timedelta(days=1)
+
+PEOPLE: Mapping[str, str] = {"stranger": "Eve", "member": "Bob", "admin": "Ada"}
+"""Callers who may also show a JWT or be in a session, and who they are."""
+
+OUR_PAGE: Mapping[str, str] = {"x-session": "cookie", "sec-fetch-site": "same-origin"}
+"""What a browser sends beside the cookie from a page of ours."""
+
+OTHER_PAGES: Mapping[str, Mapping[str, str]] = {
+    "a page that doesn't say it is ours": {"sec-fetch-site": "same-origin"},
+    "a page of another origin": {**OUR_PAGE, "origin": "https://evil.example.com"},
+    "a page of another site": {**OUR_PAGE, "sec-fetch-site": "cross-site"},
+}
+"""What it sends from others; each lacks one alone of the signs by which pages of ours are known."""
 
 
 class IssuersWorld(World):
@@ -169,7 +182,7 @@ class Court:
         """
         if row.operation in RPCS:
             message = RPCS[row.operation](scene)
-            return lambda token=None, **headers: self.call(row, message, token, protocol, headers=headers)
+            return lambda token=None, **headers: self.call(row, message, token, protocol, headers)
         line, body = (make(scene) for make in ROUTES[row.operation])
         method, _, target = line.partition(" ")
         path, _, query = target.partition("?")
@@ -184,15 +197,26 @@ class Court:
         return send
 
     def call(
-        self, row: Row, message: dict[str, Any], token: str | None, protocol: str = CONNECT_JSON, **options: Any
+        self, row: Row, message: dict[str, Any], token: str | None, protocol: str, headers: Mapping[str, str]
     ) -> Answer:
         name = row.operation.partition(" ")[0]
         if protocol != CONNECT_GET:
-            return self.wire.call(protocol, name, message, token=token, **options)
+            return self.wire.call(protocol, name, message, token=token, headers=headers)
         query = urlencode({"connect": "v1", "encoding": "json", "message": json.dumps(message)})
-        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        credentials = {} if token is None else {"authorization": f"Bearer {token}"}
         path = f"/{self.wire.method(name).service_name}/{name}"
-        return read_answer(CONNECT_JSON, self.wire.http(path, headers=headers, http_method="GET", query=query))
+        answer = self.wire.http(path, headers={**credentials, **headers}, http_method="GET", query=query)
+        return read_answer(CONNECT_JSON, answer)
+
+    def in_session(self, row: Row, caller: str, protocol: str) -> dict[str, str]:
+        """Send a request with the cookie of one live session, and give the reasons by what else it comes with.
+
+        Our page is the last, for it may end the session.
+        """
+        cookie, send = self.session(PEOPLE[caller]), self.request(row, self.scene(), protocol)
+        reasons = {page: self.reason(send(**cookie, **signs)) for page, signs in OTHER_PAGES.items()}
+        reasons["a token that opens nothing"] = self.reason(send("orgsvc_nothing", **cookie, **OUR_PAGE))
+        return reasons | {"our page": self.reason(send(**cookie, **OUR_PAGE))}
 
     def protocols(self, row: Row) -> tuple[str, ...]:
         """Give the protocols in which an operation can be asked for; plain HTTP counts as Connect's JSON."""
@@ -209,6 +233,20 @@ class Court:
         refused = self.reason_of(answer)
         assert bool(refused) is (answer.status >= 300 or answer.code != "ok"), answer
         return refused
+
+
+def expected_in_session(row: Row, caller: str) -> dict[str, str]:
+    """Give the reasons that `Court.in_session` must give, where no way to sign in is set up."""
+    nobody = row.answers["nobody"]
+    if nobody is SAME_ORIGIN_REQUIRED:
+        # For pages alone.
+        ours = None if row.operation == "SignOut" else SIGN_IN_UNAVAILABLE
+    else:
+        # The plain HTTP faces are for backends: they never look at a cookie.
+        ours = row.answers[caller] if row.operation in RPCS else nobody
+    reasons = dict.fromkeys(OTHER_PAGES, nobody)
+    reasons |= {"a token that opens nothing": row.answers["wrong"], "our page": ours}
+    return {what: name_of(reason) for what, reason in reasons.items()}
 
 
 def cookie(secret: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ A part of the cells is tried at every change; with the tests that take longer al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import cache
 
@@ -14,7 +14,7 @@ import pytest
 from tests.faces.wire import PROTOCOLS
 from tests.postgres.cluster import Cluster
 from tests.rights.acts import RPCS
-from tests.rights.court import Court, name_of
+from tests.rights.court import PEOPLE, Court, expected_in_session, name_of
 from tests.rights.outside import court_outside
 from tests.rights.table import CALLERS, ROWS, WRONG, Row
 
@@ -71,16 +71,31 @@ def test_a_token_that_opens_nothing_opens_nothing_here(courts: Courts, engine: s
     court = courts(engine)
     scene = court.scene()
     for row in ROWS[WRONG.index(kind) :: len(WRONG)]:
-        answer = court.request(row, scene)(court.opening_nothing[kind])
-        assert court.reason(answer) == name_of(row.answers["wrong"]), row.operation
+        for protocol in court.protocols(row):
+            answer = court.request(row, scene, protocol)(court.opening_nothing[kind])
+            assert court.reason(answer) == name_of(row.answers["wrong"]), (row.operation, protocol)
+
+
+def _some_of(court: Court, rows: Sequence[Row], caller: str) -> Iterator[tuple[Row, str]]:
+    """Give each seventh row, other ones for each caller, and the protocols in turn."""
+    for number, row in enumerate(rows[list(PEOPLE).index(caller) :: 7]):
+        protocols = court.protocols(row)
+        yield row, protocols[number % len(protocols)]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(("name", "caller"), [("Eve", "stranger"), ("Bob", "member"), ("Ada", "admin")])
-def test_a_jwt_of_the_issuer_may_what_a_token_of_the_account_may(
-    courts: Courts, engine: str, name: str, caller: str
-) -> None:
+@pytest.mark.parametrize("caller", PEOPLE)
+def test_a_jwt_of_the_issuer_may_what_a_token_of_the_account_may(courts: Courts, engine: str, caller: str) -> None:
     court = courts(engine)
-    for row in ROWS[list(CALLERS).index(caller) :: 7]:
-        answer = court.request(row, court.scene())(court.world.jwt(name))
-        assert court.reason(answer) == name_of(row.answers[caller]), row.operation
+    for row, protocol in _some_of(court, ROWS, caller):
+        answer = court.request(row, court.scene(), protocol)(court.world.jwt(PEOPLE[caller]))
+        assert court.reason(answer) == name_of(row.answers[caller]), (row.operation, protocol)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("caller", PEOPLE)
+def test_a_session_may_what_the_account_may_in_pages_of_ours_alone(courts: Courts, engine: str, caller: str) -> None:
+    court = courts(engine)
+    for row, protocol in _some_of(court, [row for row in ROWS if row.operation in RPCS], caller):
+        answers = court.in_session(row, caller, protocol)
+        assert answers == expected_in_session(row, caller), (row.operation, protocol)

@@ -14,9 +14,7 @@ from server.domain.errors import (
     ADMIN_REQUIRED,
     INVITATION_WRONG_ACCOUNT,
     ORGANIZATION_NOT_FOUND,
-    SAME_ORIGIN_REQUIRED,
     SCOPE_MISSING,
-    SIGN_IN_UNAVAILABLE,
 )
 from server.domain.secrets import SecretKeys
 from server.faces.rest import RestFace
@@ -33,7 +31,7 @@ from tests.conftest import KEY, GivenClock
 from tests.faces.wire import CONNECT_JSON, PROTOCOLS, Wire
 from tests.oidc_issuer import AUDIENCE, issuer
 from tests.rights.acts import ROUTES, RPCS, Scene
-from tests.rights.court import Court, IssuersWorld, name_of
+from tests.rights.court import OUR_PAGE, PEOPLE, Court, IssuersWorld, expected_in_session, name_of
 from tests.rights.table import ADDRESSED, CALLERS, ROWS, SECRET_HELD, WRONG, Row
 from tests.running import ROOT
 from tests.stories.people import Party, some_id
@@ -106,11 +104,12 @@ def test_a_caller_is_answered_as_the_table_says(court: Court, row: Row, caller: 
     assert court.reason(answer) == name_of(row.answers[caller])
 
 
-@pytest.mark.parametrize("caller", ["stranger", "member", "admin"])
+@pytest.mark.parametrize("caller", PEOPLE)
 @_BY_OPERATION
 def test_a_jwt_of_the_issuer_may_what_a_token_of_the_account_may(court: Court, row: Row, caller: str) -> None:
-    name = {"stranger": "Eve", "member": "Bob", "admin": "Ada"}[caller]
-    assert court.reason(court.send(row, court.scene(), court.world.jwt(name))) == name_of(row.answers[caller])
+    for protocol in court.protocols(row):
+        answer = court.request(row, court.scene(), protocol)(court.world.jwt(PEOPLE[caller]))
+        assert court.reason(answer) == name_of(row.answers[caller]), protocol
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.operation in RPCS], ids=lambda row: row.operation)
@@ -132,7 +131,7 @@ def test_stranger_and_member_are_admins_elsewhere(court: Court, name: str, expec
         send = court.request(row, home)
         for token in (court.account_token(name), court.world.jwt(name)):
             assert court.reason(send(token)) == expected
-        assert court.reason(send(**court.session(name), **{"x-session": "cookie"})) == expected
+        assert court.reason(send(**court.session(name), **OUR_PAGE)) == expected
 
 
 def test_every_kind_of_token_that_opens_nothing_is_tried(court: Court) -> None:
@@ -152,37 +151,32 @@ def test_all_tokens_that_open_nothing_are_answered_with_the_same_bytes(court: Co
 
 @_BY_OPERATION
 def test_a_backend_key_needs_each_of_its_scopes(court: Court, row: Row) -> None:
-    for scope in Scope:
-        scene = court.scene()
-        answer = court.send(row, scene, court.key(*(other for other in Scope if other is not scope)))
+    tried = [(CONNECT_JSON, scope) for scope in Scope]
+    tried += [(protocol, scope) for protocol in court.protocols(row)[1:] for scope in row.scopes]
+    for protocol, scope in tried:
+        key = court.key(*(other for other in Scope if other is not scope))
+        answer = court.request(row, court.scene(), protocol)(key)
         expected = SCOPE_MISSING if scope in row.scopes else row.answers["key"]
-        assert court.reason(answer) == name_of(expected), scope
+        assert court.reason(answer) == name_of(expected), (protocol, scope)
 
 
 @_BY_OPERATION
-@pytest.mark.parametrize(("name", "caller"), [("Ada", "admin"), ("Bob", "member"), ("Eve", "stranger")])
+@pytest.mark.parametrize("caller", PEOPLE)
 def test_a_session_may_what_the_account_may_in_pages_of_ours_and_nothing_else(
-    court: Court, row: Row, name: str, caller: str
+    court: Court, row: Row, caller: str
 ) -> None:
-    """The plain HTTP faces are for backends: they never look at a cookie."""
-    cookie = court.session(name)
-    ours = court.reason(court.request(row, court.scene())(**cookie, **{"x-session": "cookie"}))
-    if row.answers["nobody"] is SAME_ORIGIN_REQUIRED:
-        # For pages alone; no way to sign in is set up here.
-        assert ours in ("", SIGN_IN_UNAVAILABLE.name)
-    else:
-        assert ours == name_of(row.answers[caller if row.operation in RPCS else "nobody"])
-    foreign = court.request(row, court.scene())(**cookie)
-    assert court.reason(foreign) == name_of(row.answers["nobody"])
+    for protocol in court.protocols(row):
+        assert court.in_session(row, caller, protocol) == expected_in_session(row, caller), protocol
 
 
 @_BY_OPERATION
 def test_a_session_that_has_ended_is_nobodys_also_in_pages_of_ours(court: Court, row: Row) -> None:
-    nobody = court.request(row, court.scene())(**{"x-session": "cookie"})
-    expected = court.reason(nobody)
-    for kind, cookie in court.ended_sessions("Ada").items():
-        answer = court.request(row, court.scene())(**cookie, **{"x-session": "cookie"})
-        assert court.reason(answer) == expected, kind
+    ended = court.ended_sessions("Ada")
+    for protocol in court.protocols(row):
+        send = court.request(row, court.scene(), protocol)
+        expected = court.reason(send(**OUR_PAGE))
+        for kind, cookie in ended.items():
+            assert court.reason(send(**cookie, **OUR_PAGE)) == expected, (protocol, kind)
 
 
 @_BY_OPERATION
