@@ -28,6 +28,9 @@ What a caller may not know of answers exactly as what doesn't exist; only an inv
 the invitation is for another address. A role that changes and a member who leaves count from the next call on at every
 server, a token that is revoked within a second.
 
+`of another` is a request about a user or an invitation of another organization, of which the stranger is the admin and
+admin and member are members: beside this one where the request names an organization.
+
 Being an admin counts in that organization alone: the stranger and the member below are admins of others, with members,
 a link and an invitation there, and are answered so with a token of their account, a JWT and a session.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 from server.domain.invitation import IfPending
@@ -16,7 +17,7 @@ from server.faces.rest import epoch_millis
 from server.faces.spelling import clerk_id, logto_id
 from server.service.invitations import NewInvitation
 from tests.conftest import World
-from tests.stories.people import Party, some_id
+from tests.stories.people import Party, party, some_id
 
 GUEST, STRANGER, DAN = "guest@example.com", "eve@example.com", "dan@example.com"
 
@@ -28,6 +29,11 @@ class Scene:
     world: World
     it: Party
     admin: str = "Ada"
+
+    @cached_property
+    def another(self) -> Scene:
+        """Another organization, of Eve's, with Ada, Bob, Cora and Fay in it."""
+        return Scene(self.world, party(self.world, "Eve", "Ada", "Bob", "Cora", "Fay", name="Another"), "Eve")
 
     def account(self, name: str) -> str:
         return self.world.account(name).id
@@ -100,6 +106,16 @@ _BY_ID: Mapping[str, Made] = {
     for name in ("PreviewInvitation", "AcceptInvitation", "DeclineInvitation")
 }
 
+_OF_ANOTHER: Mapping[str, Made] = {
+    "SetRole of another": lambda s: {
+        "organizationId": s.it.id,
+        "userId": s.another.it.users["Cora"],
+        "role": "ORGANIZATION_ROLE_ADMIN",
+    },
+    "LeaveOrganization of another": lambda s: {"userId": s.another.it.users["Ada"]},
+}
+"""About a user of another organization."""
+
 Routes = Mapping[str, tuple[Made, Made]]
 """Operations of a plain HTTP face: each its method and path, and its body."""
 
@@ -108,11 +124,15 @@ def _clerk() -> Routes:
     def org(s: Scene) -> str:
         return f"/clerk/v1/organizations/{clerk_id('org', s.it.id)}"
 
-    def invitation(s: Scene) -> str:
-        return f"{org(s)}/invitations/{clerk_id('orginv', s.invited(GUEST)[0])}"
+    def invitation(s: Scene, of: Scene | None = None) -> str:
+        return f"{org(s)}/invitations/{clerk_id('orginv', (of or s).invited(GUEST)[0])}"
 
-    def member(s: Scene) -> str:
-        return f"{org(s)}/memberships/{clerk_id('user', s.account('Cora'))}"
+    def member(s: Scene, name: str = "Cora") -> str:
+        return f"{org(s)}/memberships/{clerk_id('user', s.account(name))}"
+
+    def member_of_another(s: Scene) -> str:
+        assert "Fay" in s.another.it.users
+        return member(s, "Fay")
 
     new = {"email_address": GUEST, "role": "org:member", "notify": False}
     return {
@@ -122,6 +142,8 @@ def _clerk() -> Routes:
         "clerk list_pending_invitations": (lambda s: f"GET {org(s)}/invitations/pending", _none),
         "clerk get_invitation": (lambda s: f"GET {invitation(s)}", _none),
         "clerk revoke_invitation": (lambda s: f"POST {invitation(s)}/revoke", lambda s: {}),
+        "clerk get_invitation of another": (lambda s: f"GET {invitation(s, s.another)}", _none),
+        "clerk revoke_invitation of another": (lambda s: f"POST {invitation(s, s.another)}/revoke", lambda s: {}),
         "clerk list_all_invitations": (lambda s: "GET /clerk/v1/organization_invitations", _none),
         "clerk list_invitations_of_user": (
             lambda s: f"GET /clerk/v1/users/{clerk_id('user', s.account('Cora'))}/organization_invitations",
@@ -147,6 +169,11 @@ def _clerk() -> Routes:
         "clerk list_memberships": (lambda s: f"GET {org(s)}/memberships", _none),
         "clerk update_membership": (lambda s: f"PATCH {member(s)}", lambda s: {"role": "org:admin"}),
         "clerk delete_membership": (lambda s: f"DELETE {member(s)}", _none),
+        "clerk update_membership of another": (
+            lambda s: f"PATCH {member_of_another(s)}",
+            lambda s: {"role": "org:admin"},
+        ),
+        "clerk delete_membership of another": (lambda s: f"DELETE {member_of_another(s)}", _none),
         "clerk merge_membership_metadata": (
             lambda s: f"PATCH {member(s)}/metadata",
             lambda s: {"public_metadata": {"a": 1}},
@@ -213,8 +240,12 @@ def _logto() -> Routes:
     def org(s: Scene) -> str:
         return f"{base}/organizations/{logto_id(s.it.id)}"
 
-    def user(s: Scene) -> str:
-        return f"{org(s)}/users/{logto_id(s.account('Cora'))}"
+    def user(s: Scene, name: str = "Cora") -> str:
+        return f"{org(s)}/users/{logto_id(s.account(name))}"
+
+    def user_of_another(s: Scene) -> str:
+        assert "Fay" in s.another.it.users
+        return user(s, "Fay")
 
     def later(s: Scene) -> int:
         return epoch_millis(s.world.clock() + timedelta(days=1))
@@ -245,6 +276,7 @@ def _logto() -> Routes:
             lambda s: {"userIds": [logto_id(s.account("Dan"))]},
         ),
         "logto delete_organization_user": (lambda s: f"DELETE {user(s)}", _none),
+        "logto delete_organization_user of another": (lambda s: f"DELETE {user_of_another(s)}", _none),
         "logto assign_organization_roles_to_user": (
             lambda s: f"POST {user(s)}/roles",
             lambda s: {"organizationRoleIds": []},
@@ -262,7 +294,7 @@ def _none(_scene: Scene) -> None:
     """No body."""
 
 
-RPCS: Mapping[str, Made] = {**_RPC, **_BY_ID}
+RPCS: Mapping[str, Made] = {**_RPC, **_BY_ID, **_OF_ANOTHER}
 """Requests by the RPC's name; what stands behind a space tells two ways of one RPC apart."""
 
 ROUTES: Routes = {**_clerk(), **_koyeb(), **_logto()}

@@ -79,8 +79,8 @@ WORDS: Mapping[str, Reason | None] = {
 class Row:
     """An operation, what each caller is answered (None: what was asked for), and the scopes that a key needs for it.
 
-    An RPC is named by itself, an operation of a plain HTTP face after the face. `by id` and what else stands behind an
-    RPC's name tells two ways of one RPC apart.
+    An RPC is named by itself, an operation of a plain HTTP face after the face. What stands behind that tells two ways
+    of one operation apart: `by id`, or `of another`, which is about a user or an invitation of another organization.
     """
 
     face: str

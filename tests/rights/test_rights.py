@@ -75,7 +75,7 @@ def test_every_operation_of_every_face_is_in_the_table_once(court: Court) -> Non
         for rule in application._map.iter_rules()
     }
     assert {row.operation.partition(" ")[0] for row in ROWS if row.operation in RPCS} == rpcs
-    assert {row.operation for row in ROWS if row.operation in ROUTES} == routes
+    assert {" ".join(row.operation.split()[:2]) for row in ROWS if row.operation in ROUTES} == routes
     assert len({row.operation for row in ROWS}) == len(ROWS)
     assert {row.operation for row in ROWS} == RPCS.keys() | ROUTES.keys()
 
