@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from server.domain.account import Account, BackendKey, Scope
+from server.domain.account import Account, Scope
 from server.domain.address import fold
 from server.domain.errors import (
     ACCOUNT_NOT_FOUND,
@@ -55,8 +55,9 @@ class Administration:
 
     def get_organization(self, call: Call, organization_id: str) -> Organization:
         """Give an organization."""
+        call.require_backend(Scope.ORGANIZATIONS_READ)
         with self.store.snapshot(call.deadline) as tx:
-            return _reached(tx, call.require_backend(Scope.ORGANIZATIONS_READ), organization_id)
+            return _reached(tx, call, organization_id)
 
     def list_organizations(
         self, call: Call, *, search: str = "", offset: int = 0, limit: int = 20
@@ -80,9 +81,9 @@ class Administration:
         merge: bool = False,
     ) -> Organization:
         """Change what is given: the name, and keys of the details, or with `merge` keys at every depth of them."""
-        key = call.require_backend(Scope.ORGANIZATIONS_WRITE)
+        call.require_backend(Scope.ORGANIZATIONS_WRITE)
         with writing(self.store, call) as tx:
-            current = _locked(tx, key, organization_id)
+            current = _locked(tx, call, organization_id)
             changed = replace(
                 current,
                 name=current.name if name is None else organization_name(name),
@@ -95,9 +96,9 @@ class Administration:
 
     def delete_organization(self, call: Call, organization_id: str) -> None:
         """Remove an organization with all that belongs to it."""
-        key = call.require_backend(Scope.ORGANIZATIONS_WRITE)
+        call.require_backend(Scope.ORGANIZATIONS_WRITE)
         with writing(self.store, call) as tx:
-            _locked(tx, key, organization_id)
+            _locked(tx, call, organization_id)
             tx.delete_organization(organization_id)
 
     def get_account(self, call: Call, account_id: str) -> Account:
@@ -110,9 +111,9 @@ class Administration:
         self, call: Call, organization_id: str, *, offset: int = 0, limit: int = 20
     ) -> tuple[Sequence[Member], int]:
         """List active members, those who joined last first, and how many there are."""
-        key = call.require_backend(Scope.MEMBERS_READ)
+        call.require_backend(Scope.MEMBERS_READ)
         with self.store.snapshot(call.deadline) as tx:
-            organization = _reached(tx, key, organization_id)
+            organization = _reached(tx, call, organization_id)
             return tx.members_by_offset(organization_id, offset, limit), organization.member_count
 
     def add_member(
@@ -130,9 +131,9 @@ class Administration:
 
         A member already gets them in addition, or is refused (`ALREADY_MEMBER`) where it may happen only `once`.
         """
-        key = call.require_backend(Scope.MEMBERS_WRITE)
+        call.require_backend(Scope.MEMBERS_WRITE)
         with writing(self.store, call) as tx:
-            organization = _locked(tx, key, organization_id)
+            organization = _locked(tx, call, organization_id)
             rights = rights_of(tx, roles)
             account = _account(tx, account_id)
             known = tx.member(organization_id, account_id)
@@ -155,9 +156,9 @@ class Administration:
         merge: bool = False,
     ) -> Member:
         """Change what is given of a member: roles are replaced whole, metadata too unless it is to be merged."""
-        key = call.require_backend(Scope.MEMBERS_WRITE)
+        call.require_backend(Scope.MEMBERS_WRITE)
         with writing(self.store, call) as tx:
-            _locked(tx, key, organization_id)
+            _locked(tx, call, organization_id)
             member = _member(tx, organization_id, account_id)
             public, private = public_metadata, private_metadata
             if merge:
@@ -184,24 +185,24 @@ class Administration:
 
     def get_member(self, call: Call, organization_id: str, account_id: str) -> Member:
         """Give an active member; `USER_NOT_FOUND` when the account is none."""
-        key = call.require_backend(Scope.MEMBERS_READ)
+        call.require_backend(Scope.MEMBERS_READ)
         with self.store.snapshot(call.deadline) as tx:
-            _reached(tx, key, organization_id)
+            _reached(tx, call, organization_id)
             return _member(tx, organization_id, account_id)
 
     def assign_roles(self, call: Call, organization_id: str, account_id: str, roles: Sequence[str]) -> Member:
         """Give a member roles on top of those that it has."""
-        key = call.require_backend(Scope.MEMBERS_WRITE)
+        call.require_backend(Scope.MEMBERS_WRITE)
         with writing(self.store, call) as tx:
-            _locked(tx, key, organization_id)
+            _locked(tx, call, organization_id)
             _member(tx, organization_id, account_id)
             return self.add_member(call, organization_id, account_id, roles)
 
     def remove_member(self, call: Call, organization_id: str, account_id: str) -> Member:
         """End a membership; `LAST_ADMIN` for the only admin. The user's access tokens end with it."""
-        key = call.require_backend(Scope.MEMBERS_WRITE)
+        call.require_backend(Scope.MEMBERS_WRITE)
         with writing(self.store, call) as tx:
-            _locked(tx, key, organization_id)
+            _locked(tx, call, organization_id)
             member = _member(tx, organization_id, account_id)
             end_membership(tx, member, clock=self.clock)
             return member
@@ -223,17 +224,20 @@ def _put(tx: Transaction, member: Member) -> None:
     tx.put_member(member)
 
 
-def _reached(tx: Snapshot, key: BackendKey, organization_id: str) -> Organization:
-    organization = tx.organization(organization_id) if key.reaches(organization_id) else None
-    if organization is None:
-        raise ServiceError(ORGANIZATION_NOT_FOUND)
-    return organization
+def _reached(tx: Snapshot, call: Call, organization_id: str) -> Organization:
+    return _known(call, tx.organization, organization_id)
 
 
-def _locked(tx: Transaction, key: BackendKey, organization_id: str) -> Organization:
-    organization = tx.lock_organization(organization_id) if key.reaches(organization_id) else None
+def _locked(tx: Transaction, call: Call, organization_id: str) -> Organization:
+    return _known(call, tx.lock_organization, organization_id)
+
+
+def _known(call: Call, find: Callable[[str], Organization | None], organization_id: str) -> Organization:
+    """Give an organization that the calling backend key reaches, for which the call counts."""
+    organization = find(organization_id) if call.backend.reaches(organization_id) else None
     if organization is None:
         raise ServiceError(ORGANIZATION_NOT_FOUND)
+    call.count_for(organization_id)
     return organization
 
 

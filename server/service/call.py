@@ -64,14 +64,19 @@ class Call:
         """Refuse whoever isn't one, before anything is looked up: the answer mustn't tell strangers what exists."""
         _ = self.caller
 
-    def require_backend(self, scope: Scope) -> BackendKey:
-        """Give the calling backend key, which must have the scope; `BACKEND_KEY_REQUIRED` for a person."""
+    @property
+    def backend(self) -> BackendKey:
+        """The calling backend key; `CREDENTIALS_MISSING` when nobody calls, `BACKEND_KEY_REQUIRED` for a person."""
         if self.who is None:
             raise ServiceError(CREDENTIALS_MISSING)
         if not isinstance(self.who, BackendKey):
             raise ServiceError(BACKEND_KEY_REQUIRED)
-        self.who.require(scope)
         return self.who
+
+    def require_backend(self, scope: Scope) -> BackendKey:
+        """Give the calling backend key, which must have the scope."""
+        self.backend.require(scope)
+        return self.backend
 
     def require_account_token(self) -> Caller:
         """Give the caller; `ACCOUNT_TOKEN_REQUIRED` when the token is one organization's user's."""

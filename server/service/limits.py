@@ -198,7 +198,7 @@ class Limits:
         return who
 
     def organization(self, organization_id: str) -> None:
-        """Count a call that the organization's own people make of it."""
+        """Count a call about the organization, of its own people or of a backend key."""
         self._organization.take(organization_id)
 
     def wrong_secret(self, address: str, who: Caller | BackendKey | None, refusal: WrongSecretError) -> None:

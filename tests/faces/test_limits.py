@@ -182,9 +182,12 @@ def _logto(path: str) -> Callable[[str], str]:
 @pytest.mark.parametrize(
     ("of_a_person", "path"),
     [
+        (False, _clerk("")),
+        (False, _clerk("/memberships")),
         (False, _clerk("/invitations")),
         (True, _clerk("/invitations")),
         (True, "/koyeb/v1/organizations/{}".format),
+        (False, _logto("/organizations/")),
         (False, _logto("/organization-invitations?organizationId=")),
         (True, _logto("/organization-invitations?organizationId=")),
     ],
@@ -204,17 +207,6 @@ def test_the_faces_count_calls_of_an_organization(stage: Stage, of_a_person: boo
     assert it.rest(path(other.id), token).status == 200
     it.seconds.now += 20
     assert it.rest(path(stage.it.id), token).status == 200
-
-
-@pytest.mark.parametrize("path", [_clerk(""), _clerk("/memberships"), _logto("/organizations/")])
-def test_a_backend_that_administers_an_organization_is_counted_by_its_key_alone(
-    stage: Stage, path: Callable[[str], str]
-) -> None:
-    it = Limited(stage, {"organization": THREE, "backend": Rate(5, 60)})
-    key = it.key()
-    answers = [it.rest(path(stage.it.id), key) for _ in range(6)]
-    assert [answer.status for answer in answers] == [200] * 5 + [429]
-    assert "limit of 'backend'" in answers[-1].body.decode()
 
 
 def test_health_is_never_limited(stage: Stage) -> None:
