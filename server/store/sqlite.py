@@ -43,9 +43,6 @@ PRAGMAS = ("synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY", "mm
 BUSY_TIMEOUT_SECONDS = 5.0
 """How long a statement waits for another process's lock."""
 
-TURNS_IN_A_COMMIT = 64
-"""How many turns one commit holds at most, so that other processes get the lock too."""
-
 FOREIGN_CHANGES_SECONDS = 0.5
 """How often is looked whether another process has changed the database."""
 
@@ -239,8 +236,9 @@ class _Writer:
             raise
         commit.turns += 1
         with self._count:
-            left_to_others = self._waiting > 0 and commit.turns < TURNS_IN_A_COMMIT
-            left_to_others = left_to_others and self._connection.in_transaction
+            # Everybody whose turn is kept waits for the commit, so each thread has one turn in it at most: it ends, and
+            # other processes get the lock too.
+            left_to_others = self._waiting > 0 and self._connection.in_transaction
             if left_to_others:
                 self._turn.release()
         if not left_to_others:
