@@ -190,12 +190,9 @@ def _query(http: HttpRequest) -> MultiDict[str, str]:
 
 def _content(http: HttpRequest) -> bytes:
     """Read the body, whatever its Content-Type says: Koyeb's SDK sends none."""
-    too_large = ServiceError(REQUEST_TOO_LARGE, {"limit_bytes": str(READ_MAX_BYTES)})
-    if (http.content_length or 0) > READ_MAX_BYTES:
-        raise too_large
     content = http.environ["wsgi.input"].read(READ_MAX_BYTES + 1) if http.method not in _READING else b""
     if len(content) > READ_MAX_BYTES:
-        raise too_large
+        raise ServiceError(REQUEST_TOO_LARGE, {"limit_bytes": str(READ_MAX_BYTES)})
     return bytes(content)
 
 

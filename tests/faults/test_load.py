@@ -162,9 +162,8 @@ def test_the_largest_body_is_read_and_one_byte_more_refused(
     server: RunningServer, protocol: str, chunked: bool, size: int, reason: str
 ) -> None:
     body, headers = sized(protocol, size)
-    content = iter([body[i : i + 65_536] for i in range(0, len(body), 65_536)]) if chunked else body
     try:
-        answer = httpx.post(server.url + GET_SUMMARY, content=content, headers=headers, timeout=30)
+        answer = httpx.post(server.url + GET_SUMMARY, content=sent(body, chunked), headers=headers, timeout=30)
     except httpx.WriteError:
         assert size > MOST_BODY_BYTES, "the server may close while it is sent what it refuses"
         return
@@ -176,6 +175,22 @@ def test_the_largest_body_is_read_and_one_byte_more_refused(
     else:
         assert answer.status_code == codes[0]
         assert reason in "".join(base64_of(answer))
+
+
+def sent(body: bytes, chunked: bool) -> bytes | Iterator[bytes]:
+    """Give a body as it is sent: whole and with its length, or in pieces without."""
+    return iter([body[i : i + 65_536] for i in range(0, len(body), 65_536)]) if chunked else body
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(("size", "status"), [(READ_MAX_BYTES, 200), (READ_MAX_BYTES + 1, 400)])
+def test_so_is_that_of_another_face(
+    server: RunningServer, clients: GoodClients, chunked: bool, size: int, status: int
+) -> None:
+    body = b'{"name": "Large"}'.ljust(size)
+    headers = {"authorization": f"Bearer {clients.token}"}
+    url = server.url + "/koyeb/v1/organizations"
+    assert httpx.post(url, content=sent(body, chunked), headers=headers, timeout=30).status_code == status
 
 
 def base64_of(answer: httpx.Response) -> list[str]:
