@@ -11,7 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from server.domain.errors import INVALID_REQUEST
 from server.domain.redirect import is_allowed_redirect
+from server.domain.session import local_path
+from tests.domain.refusals import refused_with
 
 ORIGINS = (
     "https://app.example.com",
@@ -307,3 +310,24 @@ def test_after_an_allowed_origin_any_path_query_or_fragment_in_plain_letters_is_
 ) -> None:
     plain = all("!" <= char <= "~" and char != "\\" for char in rest)
     assert is_allowed_redirect(origin + mark + rest, ORIGINS) == plain
+
+
+# Back to our own pages.
+
+
+@pytest.mark.parametrize("path", ["/", "/console", "/console/x?y=%2F%2Fevil.example&z=1", "/.//evil.example"])
+def test_a_path_of_ours_is_one(path: str) -> None:
+    assert local_path(path) == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("", "console", "https://evil.example/", "//evil.example/", "/\\evil.example/", "\\\\evil.example/"),
+        *("/\t/evil.example/", "/\n/evil.example/", "/console\r\nset-cookie: x=y", "/console#token", "/ä", "/a b"),
+    ],
+)
+def test_what_leads_elsewhere_is_no_path_of_ours_whatever_the_contract_has_let_through(path: str) -> None:
+    with refused_with(INVALID_REQUEST) as refusal:
+        local_path(path)
+    assert [violation.field for violation in refusal.error.violations] == ["return_path"]

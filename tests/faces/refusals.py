@@ -73,18 +73,21 @@ def good(stage: Stage, method: str) -> dict[str, Any]:
 
 
 class FaultyStore:
-    """A store that can't be used."""
+    """A store that can't be used; `deadlines` are the moments until which it was asked to be."""
 
     def __init__(self, fault: Exception) -> None:
         self._fault = fault
+        self.deadlines: list[float | None] = []
 
     @contextmanager
-    def snapshot(self, _deadline: float | None = None) -> Iterator[Snapshot]:
+    def snapshot(self, deadline: float | None = None) -> Iterator[Snapshot]:
+        self.deadlines.append(deadline)
         raise self._fault
         yield
 
     @contextmanager
-    def transaction(self, _deadline: float | None = None) -> Iterator[Transaction]:
+    def transaction(self, deadline: float | None = None) -> Iterator[Transaction]:
+        self.deadlines.append(deadline)
         raise self._fault
         yield
 

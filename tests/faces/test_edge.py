@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import re
+import time
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,10 +16,12 @@ from urllib.parse import quote
 import pytest
 
 from server.domain.errors import STORE_UNAVAILABLE, ServiceError
+from server.edge import ARRIVAL, LONGEST_WAIT_SECONDS
+from server.faces.connect import LONGEST_CALL_SECONDS
 from server.logs import JsonFormatter, RequestRecord, TextFormatter
 from server.wires import build_edge
 from tests.faces.conftest import Stage
-from tests.faces.refusals import FaultyStore, broken
+from tests.faces.refusals import FaultyStore, broken, with_store
 from tests.faces.wire import CONNECT_JSON, PROTOCOLS, Wire
 from tests.stories.people import party, some_id
 
@@ -261,3 +264,41 @@ def test_a_protocol_header_that_breaks_the_rules_is_refused_like_all_else(
     assert header in answer.message
     assert value not in answer.message.replace(header, "")
     assert answer.headers["x-should-retry"] == "false"
+
+
+# Time.
+
+TOOK = LONGEST_WAIT_SECONDS + 3
+"""Seconds that a body has taken to arrive: longer than a whole request may wait for a thread."""
+
+
+def slow_body(waited: float = 0.0) -> dict[str, str]:
+    """Give what the server tells of a request whose body has taken so long, and that then has waited."""
+    return {ARRIVAL: f"192.0.2.1 {time.time() - TOOK - waited} {TOOK * 1e6:.0f}"}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_how_long_a_body_takes_to_arrive_is_no_wait_for_a_thread(standing_stage: Stage, protocol: str) -> None:
+    token = standing_stage.token("Ada")
+    answer = standing_stage.wire.call(protocol, "GetAccount", token=token, headers=slow_body())
+    assert answer.code == "ok", answer.message
+    late = slow_body(waited=LONGEST_WAIT_SECONDS + 1)
+    assert standing_stage.wire.call(protocol, "GetAccount", token=token, headers=late).reason == "OVERLOADED"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    ("milliseconds", "seconds"), [("20000", 20.0), ("99999999", LONGEST_CALL_SECONDS), (None, LONGEST_CALL_SECONDS)]
+)
+def test_a_deadline_counts_from_the_first_byte_and_is_never_far_away(
+    standing_stage: Stage, protocol: str, milliseconds: str | None, seconds: float
+) -> None:
+    store, token = FaultyStore(ServiceError(STORE_UNAVAILABLE)), standing_stage.token("Ada")
+    wire = with_store(standing_stage, store)
+    timeout = {"connect-timeout-ms": milliseconds, "grpc-timeout": f"{milliseconds}m"} if milliseconds else {}
+    began = time.monotonic()
+    wire.call(protocol, "CreateOrganization", {"name": "Made"}, token=token, headers=slow_body() | timeout)
+    (deadline,) = store.deadlines
+    assert deadline is not None
+    # But for what the two clocks differ by in so short a time.
+    assert began - 0.01 <= deadline + TOOK - seconds <= time.monotonic() + 0.01

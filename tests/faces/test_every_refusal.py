@@ -102,6 +102,8 @@ IDS = {
     "DeletePersonalAccessToken": ("personalAccessTokenId",),
 }
 STRANGERS_USER = ("GetUser", "LeaveOrganization", "CreatePersonalAccessToken")
+LATE = {"connect-timeout-ms": "20000", "grpc-timeout": "20S", ARRIVAL: "192.0.2.1 1000.0 9999999999999999"}
+"""Headers of a request whose body has taken longer to come than it may take in all."""
 
 CASES = [
     # Who is calling.
@@ -264,6 +266,7 @@ CASES = [
     ),
     *(Case(errors.OVERLOADED, m, headers={ARRIVAL: "192.0.2.1 1000.0 999999"}) for m in READING + WRITING),
     Case(errors.DEADLINE_PASSED, "CreateOrganization", headers={"connect-timeout-ms": "0", "grpc-timeout": "0m"}),
+    *(Case(errors.DEADLINE_PASSED, m, headers=LATE) for m in READING + WRITING),
     *(Case(errors.INTERNAL, m, wire=broken) for m in READING + WRITING if m != "GetAuthenticatedIdentity"),
     # Our own contract.
     *INVITATION_CASES,

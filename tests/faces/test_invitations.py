@@ -78,7 +78,9 @@ def test_pages_of_ones_own_invitations_stay_right_while_they_are_answered(stage:
 
 
 @pytest.mark.parametrize(
-    "metadata", [{"n": 10**400}, {"n": 2**53 + 1}, {"a": "x" * 16_400}, [{}]], ids=["huge", "inexact", "large", "list"]
+    "metadata",
+    [{"n": 10**400}, {"n": 2**53 + 1}, {"n": -(2**53) - 1}, {"a": "x" * 16_400}, [{}]],
+    ids=["huge", "inexact", "inexact below zero", "large", "list"],
 )
 def test_metadata_that_not_every_wire_can_say_is_refused_on_the_one_that_can(stage: Stage, metadata: Any) -> None:
     key, _ = stage.world.service.backend_keys.issue("test")

@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
+from server.domain.errors import RATE_LIMITED
 from server.domain.rates import Rate
 from server.edge import ARRIVAL, client_subject
 from server.faces.spelling import clerk_id, logto_id
 from server.service.access_tokens import TOKEN_PREFIX
 from server.service.backend_keys import KEY_PREFIX
-from server.service.limits import Limits, Recent
+from server.service.limits import Limit, Limits, Recent
 from server.wires import build_edge
+from tests.domain.refusals import refused_with
 from tests.faces.conftest import Stage
 from tests.faces.wire import CONNECT_JSON, PROTOCOLS, Answer, Wire
 from tests.stories.people import some_id
@@ -111,6 +113,15 @@ def test_one_too_many_is_refused_until_the_time_that_is_said_has_passed(
     assert limited(it.call(protocol=protocol, **who)) == limit
     it.seconds.now += 60
     use_up(it, limit, protocol, **who)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_who_comes_again_after_the_seconds_in_the_header_is_let_in(stage: Stage, protocol: str) -> None:
+    it, ada = Limited(stage, {"address": Rate(3, 10)}), stage.token("Ada")
+    refusal = use_up(it, "address", protocol, token=ada)
+    assert waits(refusal) == pytest.approx(10 / 3)
+    it.seconds.now += int(refusal.headers["retry-after"])
+    assert it.call(protocol=protocol, token=ada).code == "ok"
 
 
 def test_other_addresses_callers_and_organizations_are_not_affected(stage: Stage) -> None:
@@ -331,6 +342,19 @@ def test_guesses_through_the_faces_count_too(stage: Stage, path: str) -> None:
     prefix = TOKEN_PREFIX if path.startswith("/koyeb") else KEY_PREFIX
     statuses = [it.rest(path, prefix + some_id()).status for _ in range(4)]
     assert statuses == [401] * 3 + [429]
+
+
+def test_who_overdid_it_waits_no_longer_than_others() -> None:
+    """Guesses that are under way at once are counted when all of them have been let in."""
+    seconds = Seconds()
+    limit = Limit("guesses", THREE, seconds)
+    for _ in range(10):
+        limit.count("eve")
+    with refused_with(RATE_LIMITED) as refusal:
+        limit.require("eve")
+    assert refusal.error.retry_after_seconds == pytest.approx(20)
+    seconds.now += 20 + 1e-3
+    limit.require("eve")
 
 
 # Addresses, and what is remembered.
