@@ -34,10 +34,14 @@ class When(StrEnum):
 
 @dataclass(frozen=True)
 class Cut:
-    """Cut a writing transaction before, in or after its statement of this number; -1 is the one that commits."""
+    """Cut a writing transaction before, in or after its statement of this number; -1 is the one that commits.
+
+    With `refuses`, whoever sees this cut finds that no more connections are taken, until `Proxy.accept`.
+    """
 
     place: int
     when: When
+    refuses: bool = False
 
 
 class Proxy:
@@ -48,14 +52,13 @@ class Proxy:
         self._lock = threading.Lock()
         self._cuts: list[Cut] = []
         self._links: set[_Link] = set()
-        self._open = threading.Event()
-        self._open.set()
+        self._open = True
         self._flowing = threading.Event()
         self._flowing.set()
         self.transactions: list[list[str]] = []
         """The statements of each writing transaction that went through."""
         self.done = 0
-        """How many cuts were made."""
+        """How many cuts were made; each is counted before its client can see it."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -86,11 +89,13 @@ class Proxy:
 
     def refuse(self) -> None:
         """Take no more connections, and cut those that are."""
-        self._open.clear()
+        with self._lock:
+            self._open = False
         self.cut_all()
 
     def accept(self) -> None:
-        self._open.set()
+        with self._lock:
+            self._open = True
 
     def swallow(self) -> None:
         """Hold back everything that is sent from now on, in silence."""
@@ -109,9 +114,11 @@ class Proxy:
             self.transactions.append([])
             return self.transactions[-1], (self._cuts.pop(0) if self._cuts else None)
 
-    def cut_was_made(self) -> None:
+    def cut_is_made(self, cut: Cut) -> None:
         with self._lock:
             self.done += 1
+        if cut.refuses:
+            self.refuse()
 
     def _accept(self) -> None:
         while True:
@@ -119,9 +126,6 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            if not self._open.is_set():
-                client.close()
-                continue
             try:
                 server = socket.create_connection(("127.0.0.1", self._target))
             except OSError:
@@ -129,8 +133,13 @@ class Proxy:
                 continue
             link = _Link(self, client, server)
             with self._lock:
-                self._links.add(link)
-            link.start(self._forget)
+                taken = self._open
+                if taken:
+                    self._links.add(link)
+            if taken:
+                link.start(self._forget)
+            else:
+                link.close()
 
     def _forget(self, link: _Link) -> None:
         with self._lock:
@@ -148,7 +157,7 @@ class _Link:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._statements: list[str] = []
         self._cut: Cut | None = None
-        self._cuts_at_the_answer = False
+        self._cut_at_the_answer: Cut | None = None
 
     def start(self, forget: Callable[[_Link], None]) -> None:
         def run(pump: Callable[[], None]) -> None:
@@ -189,13 +198,13 @@ class _Link:
         self._statements.append(statement)
         if self._cut is None or self._cut.place != (-1 if is_commit(statement) else place):
             return False
-        when, self._cut = self._cut.when, None
-        self._proxy.cut_was_made()
-        if when is When.AFTER:
-            self._cuts_at_the_answer = True
+        cut, self._cut = self._cut, None
+        if cut.when is When.AFTER:
+            self._cut_at_the_answer = cut
             return False
-        if when is When.WITHIN:
+        if cut.when is When.WITHIN:
             self._server.sendall(message[: len(message) // 2])
+        self._proxy.cut_is_made(cut)
         return True
 
     def _from_server(self) -> None:
@@ -205,10 +214,11 @@ class _Link:
             content = self._server.recv(65536)
             if not content:
                 return
-            if self._cuts_at_the_answer:
+            if self._cut_at_the_answer is not None:
                 pending += content
                 # ReadyForQuery is the last message of an answer, of five bytes and a state.
                 if pending[-6:-1] == b"Z\x00\x00\x00\x05":
+                    self._proxy.cut_is_made(self._cut_at_the_answer)
                     return
             else:
                 self._send(self._client, content)

@@ -19,16 +19,22 @@ import pytest
 from server.domain.errors import STORE_UNAVAILABLE, ServiceError
 from server.domain.organization import Organization
 from server.main import Service, utc_now
-from server.store.postgres import PostgresStore
+from server.store.postgres import LONGEST_SECONDS, PostgresStore
 from tests.domain.refusals import attempt
 from tests.faults.histories import at_once
 from tests.postgres.cluster import Cluster
 from tests.postgres.people import Answer, Clients, Person, invite_of, people, service_beside, serving
 from tests.postgres.proxy import WRITING, Cut, Proxy, When, is_commit
+from tests.running import wait_until
 from tests.store.making import an_organization
 
 LOST_COMMIT = Cut(-1, When.BEFORE)
 LOST_ANSWER = Cut(-1, When.AFTER)
+LOST_ANSWER_AND_DATABASE = Cut(-1, When.AFTER, refuses=True)
+
+SOONER_THAN_THE_SERVERS_DEADLINE = LONGEST_SECONDS - 5
+"""Whoever waits for what never comes is answered after `LONGEST_SECONDS`; who doesn't, seconds after what they asked
+for, on a busy machine some more."""
 
 _numbers = itertools.count(1)
 
@@ -120,12 +126,12 @@ ACTS = {"join": joining, "regenerate": regenerating, "invite": inviting}
 
 
 def statements_of(scene: Scene, make: Callable[[Scene], Act]) -> list[str]:
-    """Give the statements of the transaction by which the server does it."""
+    """Give the statements of the transaction by which the server does it, when nothing takes long."""
     act = make(scene)
     scene.proxy.transactions.clear()
     assert act.ask().ok
     (statements,) = [found for found in scene.proxy.transactions if any("FOR UPDATE" in s for s in found)]
-    return statements
+    return [statement for statement in statements if not statement.startswith("SET LOCAL statement_timeout")]
 
 
 @pytest.mark.parametrize("name", ACTS)
@@ -166,37 +172,33 @@ def test_the_look_for_the_outcome_may_be_lost_too_and_comes_to_the_same(
 def test_the_outcome_is_looked_for_until_the_database_is_back(scene: Scene) -> None:
     act = inviting(scene)
     answers: list[Answer] = []
-    scene.proxy.cut(LOST_ANSWER)
+    scene.proxy.cut(LOST_ANSWER_AND_DATABASE)
     asking = threading.Thread(target=lambda: answers.append(act.ask()))
     asking.start()
-    _refuse_after_cut(scene.proxy)
+    wait_until(lambda: scene.proxy.done, 60)
     time.sleep(1.5)
+    assert not answers
     scene.proxy.accept()
     asking.join()
     assert answers[0].ok
-    assert answers[0].seconds < 10
+    assert answers[0].seconds < SOONER_THAN_THE_SERVERS_DEADLINE
     assert act.times_done() == 1
 
 
 def test_an_outcome_that_cannot_be_found_out_is_said_to_be_unknown(scene: Scene) -> None:
-    email = f"unknown{next(_numbers)}@example.com"
-    scene.proxy.cut(LOST_ANSWER)
-    refusing = threading.Thread(target=_refuse_after_cut, args=(scene.proxy,))
-    refusing.start()
-    answer = scene.ada.invite(scene.organization, email, idempotency_key=email, connect_timeout_ms="1000")
-    refusing.join()
-    scene.proxy.accept()
+    # A busy machine may not come as far as the commit in time: then it is given more.
+    for milliseconds in ("1000", "10000"):
+        email = f"unknown{next(_numbers)}@example.com"
+        scene.proxy.cut(LOST_ANSWER_AND_DATABASE)
+        answer = scene.ada.invite(scene.organization, email, idempotency_key=email, connect_timeout_ms=milliseconds)
+        scene.proxy.accept()
+        if scene.proxy.done:
+            break
+        assert answer.code == "deadline_exceeded", answer
     assert (answer.code, answer.reason) == ("unavailable", "OUTCOME_UNKNOWN"), answer
-    assert answer.seconds < 8
+    assert answer.seconds < SOONER_THAN_THE_SERVERS_DEADLINE
     assert scene.ada.invite(scene.organization, email, idempotency_key=email).ok
     assert scene.count("invitations", email_key=email) == 1
-
-
-def _refuse_after_cut(proxy: Proxy) -> None:
-    until = time.monotonic() + 10
-    while not proxy.done and time.monotonic() < until:
-        time.sleep(0.0005)
-    proxy.refuse()
 
 
 def test_a_database_that_falls_silent_is_waited_for_until_the_deadline(scene: Scene) -> None:
@@ -209,7 +211,7 @@ def test_a_database_that_falls_silent_is_waited_for_until_the_deadline(scene: Sc
     finally:
         scene.proxy.flow()
     assert answer.code == "deadline_exceeded", answer
-    assert answer.seconds < 3
+    assert answer.seconds < SOONER_THAN_THE_SERVERS_DEADLINE
     assert scene.count("invitations", email_key=email) == 0
     assert joining(scene).ask().ok
 
@@ -229,7 +231,7 @@ def test_while_the_database_is_gone_calls_are_told_so_soon_and_served_when_it_is
     finally:
         scene.proxy.accept()
     assert {(answer.code, answer.reason) for answer in answers} == {("unavailable", "STORE_UNAVAILABLE")}
-    assert max(answer.seconds for answer in answers) < 6
+    assert max(answer.seconds for answer in answers) < SOONER_THAN_THE_SERVERS_DEADLINE
     assert joining(scene).ask().ok
 
 
