@@ -157,7 +157,7 @@ def running_server(
         server.stop()
 
 
-def wait_until(done: object, seconds: float = 10.0) -> None:
+def wait_until(done: object, seconds: float = 30.0) -> None:
     """Wait until a callable gives something true."""
     assert callable(done)
     until = time.monotonic() + seconds

@@ -14,7 +14,7 @@ import httpx
 
 from server.domain.secrets import SecretKeys
 from server.main import Service, build_service, utc_now
-from server.store.postgres import PostgresStore
+from server.store.postgres import LONGEST_SECONDS, PostgresStore
 from tests.reasons import json_reason
 from tests.running import PROGRAM, RunningServer
 
@@ -23,6 +23,10 @@ ORGANIZATIONS = "gitpod.v1.OrganizationService"
 INVITATIONS = "invitations.v1.InvitationService"
 CALL_SECONDS = 90.0
 """How long a caller waits: longer than the server may take for anything."""
+
+SOONER_SECONDS = LONGEST_SECONDS - 5
+"""Whoever waits for what never comes is answered after `LONGEST_SECONDS`. Who doesn't wait, or not so long, is answered
+sooner than this on the busiest machine."""
 
 PROMISED_SECONDS = 1.0
 """After so long what was revoked opens nothing, at any server (docs/security.md)."""

@@ -21,7 +21,16 @@ import pytest
 from server.main import Service
 from tests.faults.histories import at_once
 from tests.postgres.cluster import Cluster
-from tests.postgres.people import Answer, Clients, Person, invite_of, people, service_beside, serving
+from tests.postgres.people import (
+    SOONER_SECONDS,
+    Answer,
+    Clients,
+    Person,
+    invite_of,
+    people,
+    service_beside,
+    serving,
+)
 from tests.running import RunningServer, wait_until
 
 ORGANIZATIONS = 60
@@ -30,7 +39,10 @@ BEFORE_SECONDS, AFTER_SECONDS = 3.0, 2.0
 UNNOTICED_SECONDS = 4.0
 """How long the primary is gone before the standby is promoted."""
 
-LONGEST_RECOVERY_SECONDS = 20.0
+LONGEST_RECOVERY_SECONDS = 60.0
+ENOUGH = 50
+"""How many calls must have been acknowledged before the kill, and how many after the promotion."""
+
 UNAVAILABLE = {"STORE_UNAVAILABLE", "STORE_BUSY", "OUTCOME_UNKNOWN"}
 
 _numbers = itertools.count(1)
@@ -146,8 +158,16 @@ class Place:
 def answers_of(places: list[Place]) -> list[Answer]:
     """Give all answers, in the order in which they came."""
     found = [link.answer for place in places for link in place.links]
-    found += [answer for place in places for tries in place.joins.values() for _, answer in tries]
-    return sorted(found, key=lambda answer: answer.ended)
+    return sorted(found + joins_of(places), key=lambda answer: answer.ended)
+
+
+def joins_of(places: list[Place]) -> list[Answer]:
+    # Of a copy, since others may come while these are looked at.
+    return [answer for place in places for tries in list(place.joins.values()) for _, answer in tries]
+
+
+def acknowledged(answers: list[Answer], since: float) -> int:
+    return sum(answer.ok for answer in answers if answer.began > since)
 
 
 def join_all(person: Person, places: list[Place], ended: threading.Event) -> None:
@@ -168,6 +188,7 @@ def regenerate_often(places: list[Place], ended: threading.Event) -> None:
 class Run:
     """A failover under load: when things happened, what was answered, and what of it can't be."""
 
+    begun: float = 0.0
     killed: float = 0.0
     promoted: float = 0.0
     answers: list[Answer] = field(default_factory=list)
@@ -219,10 +240,14 @@ def _first_links(places: list[Place]) -> None:
 
 def _fail_over(pair: Pair, places: list[Place], run: Run, ended: threading.Event, *, standby_lags: bool) -> None:
     try:
+        run.begun = time.monotonic()
         time.sleep(BEFORE_SECONDS)
+        wait_until(lambda: acknowledged(answers_of(places), run.begun) > ENOUGH, 60)
         if standby_lags:
             pair.standby.stop()
+            stopped = time.monotonic()
             time.sleep(0.5)
+            wait_until(lambda: acknowledged(joins_of(places), stopped), 60)
         run.killed = time.monotonic()
         pair.primary.kill()
         if standby_lags:
@@ -230,10 +255,9 @@ def _fail_over(pair: Pair, places: list[Place], run: Run, ended: threading.Event
         time.sleep(UNNOTICED_SECONDS)
         pair.standby.promote()
         run.promoted = time.monotonic()
-        while not any(answer.ok and answer.began > run.promoted for answer in answers_of(places)):
-            assert time.monotonic() < run.promoted + LONGEST_RECOVERY_SECONDS, "the service doesn't come back"
-            time.sleep(0.05)
+        wait_until(lambda: acknowledged(answers_of(places), run.promoted), LONGEST_RECOVERY_SECONDS)
         time.sleep(AFTER_SECONDS)
+        wait_until(lambda: acknowledged(answers_of(places), run.promoted) > ENOUGH, 60)
     finally:
         ended.set()
 
@@ -244,8 +268,8 @@ def test_a_killed_primary_costs_no_acknowledged_write_and_no_restart(figure: Cal
         run = fail_over_under_load(pair)
     assert run.wrong == []
     assert {answer.reason for answer in run.answers if not answer.ok} <= UNAVAILABLE | {"INVITE_NOT_FOUND"}
-    assert sum(answer.ok for answer in run.answers if answer.ended < run.killed) > 50
-    assert sum(answer.ok for answer in run.answers if answer.began > run.promoted) > 50
+    assert acknowledged([answer for answer in run.answers if answer.ended < run.killed], run.begun) > ENOUGH
+    assert acknowledged(run.answers, run.promoted) > ENOUGH
     figure(str(run))
 
 
@@ -269,9 +293,14 @@ def test_a_commit_that_no_standby_confirms_is_not_acknowledged(pair: Pair) -> No
         organization = ada.create_organization()
         pair.standby.freeze()
         try:
-            answer = ada.invite(organization, "bob@example.com", idempotency_key="bob", connect_timeout_ms="1000")
+            # A busy machine may not come as far as the commit in time: then it is given more.
+            for milliseconds in ("1000", "10000"):
+                wait = {"connect_timeout_ms": milliseconds}
+                answer = ada.invite(organization, "bob@example.com", idempotency_key="bob", **wait)
+                if answer.code != "deadline_exceeded":
+                    break
             assert (answer.code, answer.reason) == ("unavailable", "OUTCOME_UNKNOWN"), answer
-            assert answer.seconds < 6
+            assert answer.seconds < SOONER_SECONDS
             # Nor is what was done told to others.
             with service.store.snapshot() as tx:
                 assert tx.pending_invitation(organization, "bob@example.com") is None

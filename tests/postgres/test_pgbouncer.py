@@ -20,7 +20,7 @@ import pytest
 
 from tests.faults.histories import at_once, race_join_and_regenerate, race_last_admins
 from tests.postgres.cluster import USER, Cluster, free_port, unprivileged, unprivileged_directory
-from tests.postgres.people import Answer, invite_of, people
+from tests.postgres.people import SOONER_SECONDS, Answer, invite_of, people
 from tests.postgres.test_two_servers import Pair, two_servers
 from tests.running import wait_until
 
@@ -136,7 +136,7 @@ def test_64_callers_by_few_connections_find_one_live_link_and_an_admin(scene: Sc
 def test_what_one_transaction_set_is_not_there_for_the_next(scene: Scene) -> None:
     (ada,) = people(scene.pair.service, scene.pair.clients, 1)
     organization = ada.create_organization()
-    assert ada.invite(organization, "bob@example.com", connect_timeout_ms="1500").ok
+    assert ada.invite(organization, "bob@example.com", connect_timeout_ms="25000").ok
     with psycopg.connect(scene.bouncer.url("bounced"), autocommit=True, prepare_threshold=None) as connection:
         for _ in range(2 * SERVER_CONNECTIONS):
             changed = "SELECT name FROM pg_settings WHERE source = 'session' AND name LIKE '%timeout'"
@@ -151,7 +151,7 @@ def test_a_pooler_that_has_no_server_for_us_is_waited_for_until_the_deadline(sce
     with paused(scene.bouncer):
         answer = bob.join(link, connect_timeout_ms="700")
     assert answer.code == "deadline_exceeded", answer
-    assert answer.seconds < 3
+    assert answer.seconds < SOONER_SECONDS
     assert bob.join(link).ok
 
 
@@ -190,12 +190,18 @@ def test_connections_lost_on_either_side_of_the_pooler_cost_no_acknowledged_writ
                 return
             answers.append(ada.invite(organization, f"invited{number}-{turn}@example.com"))
 
+    def count_acknowledged() -> int:
+        return sum(answer.ok for answer in answers)
+
     def do_harm() -> None:
-        for _ in range(times):
-            time.sleep(1.5 / times)
-            harm(scene)
-        time.sleep(0.5)
-        ended.set()
+        try:
+            for _ in range(times):
+                time.sleep(1.5 / times)
+                harm(scene)
+            before = count_acknowledged()
+            wait_until(lambda: count_acknowledged() > before + 16, 60)
+        finally:
+            ended.set()
 
     at_once([*(partial(invite_again_and_again, number) for number in range(16)), do_harm])
     assert {answer.reason for answer in answers} <= {"", "STORE_UNAVAILABLE", "OUTCOME_UNKNOWN"}

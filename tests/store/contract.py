@@ -73,11 +73,12 @@ def found(store: Store, organization: Organization, search: str, **parts: Any) -
 
 
 @contextmanager
-def refused_for_the_deadline(within: float = 2.0) -> Iterator[None]:
+def refused_for_the_deadline() -> Iterator[None]:
+    """Expect that a deadline which is near, or past, is kept by work that would take far longer."""
     began = time.monotonic()
     with refused_with(DEADLINE_PASSED):
         yield
-    assert time.monotonic() - began < within
+    assert time.monotonic() - began < 20
 
 
 class StoreContract:
@@ -842,7 +843,7 @@ class StoreContract:
                 tx.lock_organization(organization.id)
                 tx.update_organization(replace(organization, name="Held"))
                 inside.set()
-                done.wait(10)
+                done.wait(60)
 
         with ThreadPoolExecutor(1) as pool:
             holding = pool.submit(hold)
