@@ -551,7 +551,7 @@ def test_a_document_that_trickles_is_not_waited_for(accounts: Issuer) -> None:
     began = time.monotonic()
     with pytest.raises(ValueError, match="too slowly"):
         fetch_document(accounts.url + DISCOVERY_PATH)
-    assert 4 < time.monotonic() - began < 8
+    assert 4 < time.monotonic() - began < 30, "the whole of it takes minutes"
 
 
 @pytest.mark.parametrize("path", [DISCOVERY_PATH, JWKS_PATH])
@@ -718,31 +718,33 @@ def test_while_an_issuer_was_never_reached_other_tokens_are_plainly_invalid(
         assert refusal(verifier, token) is CREDENTIALS_INVALID
 
 
-def test_a_slow_issuer_delays_nobody_whose_key_is_known(
-    accounts: Issuer, verifier: JwtVerifier, clock: SetClock
-) -> None:
-    verifier.verify(accounts.mint())
-    accounts.delay_seconds = 60
-    clock.advance(600)
-    began = time.monotonic()
-    for _ in range(20):
-        assert verifier.verify(accounts.mint()).subject == "ada"
-    assert time.monotonic() - began < 1
-    clock.advance(3600)
-    assert verifier.verify(accounts.mint()).subject == "ada"
-    assert len(fetchers(accounts)) == 1
-
-
 class SlowFetch:
-    """Gives an issuer's documents once it is released."""
+    """Gives an issuer's documents once it is released, or after a minute."""
 
     def __init__(self, accounts: Issuer) -> None:
         self.accounts, self.released, self.calls = accounts, threading.Event(), 0
 
     def __call__(self, url: str) -> bytes:
         self.calls += 1
-        self.released.wait(30)
+        self.released.wait(60)
         return self.accounts.answer(url.removeprefix(self.accounts.url))[2]
+
+
+def test_a_slow_issuer_delays_nobody_whose_key_is_known(accounts: Issuer, clock: SetClock) -> None:
+    fetch = SlowFetch(accounts)
+    fetch.released.set()
+    verifier = JwtVerifier((IssuerConfig(accounts.url, (AUDIENCE,)),), clock, fetch)
+    verifier.verify(accounts.mint())
+    fetch.released.clear()
+    clock.advance(600)
+    began = time.monotonic()
+    for _ in range(20):
+        assert verifier.verify(accounts.mint()).subject == "ada"
+    assert time.monotonic() - began < 20, "each would have waited three seconds"
+    clock.advance(3600)
+    assert verifier.verify(accounts.mint()).subject == "ada"
+    assert len(fetchers(accounts)) == 1
+    fetch.released.set()
 
 
 def test_nobody_waits_long_for_a_first_fetch_and_it_is_not_lost(accounts: Issuer, clock: SetClock) -> None:
@@ -752,7 +754,7 @@ def test_nobody_waits_long_for_a_first_fetch_and_it_is_not_lost(accounts: Issuer
     with ThreadPoolExecutor(32) as pool:
         reasons = list(pool.map(lambda _: refusal(verifier, accounts.mint()), range(32)))
     assert set(reasons) == {ISSUER_UNAVAILABLE}
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     clock.advance(3600)
     fetch.released.set()
     assert verifier.verify(accounts.mint()).subject == "ada"

@@ -25,7 +25,7 @@ from server.cli_data import COMMANDS
 from server.settings import DEFAULT_LIMITS
 from server.tour import tour
 from tests.certificates import self_signed
-from tests.running import PROGRAM, ROOT, RunningServer, clean_environ, run_program, running_server
+from tests.running import PROGRAM, ROOT, RunningServer, clean_environ, run_program, running_server, wait_until
 
 ISSUER = "https://login.example.com"
 
@@ -288,6 +288,7 @@ def test_a_stopped_server_finishes_what_it_has_begun(own_server: RunningServer) 
     for asker in askers:
         asker.start()
     begun.wait()
+    wait_until(lambda: 200 in outcomes)
     own_server.process.send_signal(signal.SIGTERM)
     for asker in askers:
         asker.join(20)

@@ -150,7 +150,12 @@ def test_many_writes_in_one_transaction_are_in_a_backup_together_or_not_at_all(
         for number in range(3):
             wait_until(lambda: done)
             begun = len(done)
-            back_up(database, tmp_path / f"{number}.db", lambda *_: time.sleep(0.0002))
+
+            def let_others_write(*_: object, begun: int = begun) -> None:
+                time.sleep(0.0002)
+                wait_until(lambda: len(done) > begun)
+
+            back_up(database, tmp_path / f"{number}.db", let_others_write)
             assert len(done) > begun
             [(a, b)] = rows(tmp_path / f"{number}.db", "SELECT a, b FROM pair")
             assert a == b

@@ -66,9 +66,10 @@ class GoodClients:
     token: str
 
     def run(self, seconds: float) -> Load:
-        """Call for so long."""
+        """Call for so long, and until something was seen."""
         with self.calling() as load:
             time.sleep(seconds)
+            wait_until(lambda: load.errors or (len(load.kept) > 1 and load.new), 60)
         return load
 
     @contextmanager

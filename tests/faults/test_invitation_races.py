@@ -566,17 +566,21 @@ def test_whoever_waited_while_another_made_a_move_acts_on_what_is_there_then(sou
 
 def waited_past_the_end(door: Door) -> list[str]:
     """Let somebody accept in time and wait for others until it is too late; give what went wrong."""
-    made = door.invite("admin", door.make_organization("admin"), "guest@example.com")
     door.prepare(["guest"])
-    expires_at = door.end_soon([made], 0.5)
-    said: list[Said] = []
-    waiting = Thread(target=make_move, args=(door, "accept", "guest", made, said))
-    with door.beside.store.transaction() as tx:
-        tx.hold_organization(made.organization)
-        waiting.start()
-        time.sleep(max(0.0, (expires_at - datetime.now(UTC)).total_seconds()) + 0.01)
-    waiting.join()
-    assert said[0].began < expires_at.timestamp() <= said[0].ended
+    # On a busy machine they may not begin in time: then there is more of it.
+    for seconds in (0.5, 3.0):
+        made = door.invite("admin", door.make_organization("admin"), "guest@example.com")
+        end = door.end_soon([made], seconds).timestamp()
+        said: list[Said] = []
+        waiting = Thread(target=make_move, args=(door, "accept", "guest", made, said))
+        with door.beside.store.transaction() as tx:
+            tx.hold_organization(made.organization)
+            waiting.start()
+            time.sleep(max(0.0, end - time.time()) + 0.01)
+        waiting.join()
+        if said[0].began < end:
+            break
+    assert said[0].began < end <= said[0].ended
     found = said[0].reason, door.state(made), door.members("guest", made.organization)
     return [] if found == ("INVITATION_EXPIRED", "EXPIRED", None) else [f"who waited past the end found {found}"]
 

@@ -16,6 +16,7 @@ import grpc
 import httpx
 import pytest
 
+from server.serve import DRAIN_SECONDS
 from tests.faults.attacks import GET_ACCOUNT, connect
 from tests.faults.load import CREATE_ORGANIZATION
 from tests.postgres.cluster import Cluster
@@ -169,18 +170,19 @@ def test_a_stopping_server_is_not_ready_finishes_what_it_began_and_ends(tmp_path
         token = server.token("ada@example.com")
         head = (
             f"POST {CREATE_ORGANIZATION} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n"
-            f"content-type: application/json\r\ncontent-length: {len(BODY)}\r\n\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(BODY)}\r\nexpect: 100-continue\r\n\r\n"
         ).encode()
         with httpx.Client(base_url=server.url) as kept, connect(server.address) as begun:
             assert kept.get("/readyz").status_code == 200
             begun.sendall(head + BODY[:5])
-            time.sleep(0.3)
+            answer = begun.makefile("rb")
+            # So the request has begun for the server too.
+            assert [answer.readline(), answer.readline()] == [b"HTTP/1.1 100 Continue\r\n", b"\r\n"]
             server.process.send_signal(signal.SIGTERM)
             wait_until(lambda: not ready(kept))
             begun.sendall(BODY[5:])
-            answer = begun.makefile("rb")
             assert answer.readline() == b"HTTP/1.1 200 OK\r\n"
             assert b"connection: close\r\n" in answer.read()
-        assert server.process.wait(10) == 0
+        assert server.process.wait(DRAIN_SECONDS + 20) == 0
     finally:
         server.stop()

@@ -69,7 +69,7 @@ def run(server: RunningServer, someone: Callable[[str], Someone]) -> Run:
             env=clean_environ() | {"SERVER_URL": server.url, "PYTHONDONTWRITEBYTECODE": "1"} | people | environ,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         assert done.returncode == 0, f"{program} {arguments}:\n{done.stdout}{done.stderr}"

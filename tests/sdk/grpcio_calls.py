@@ -114,15 +114,15 @@ def deadlines() -> None:
 
 
 def deadline_while_busy() -> None:
-    """Expect that creating an organization takes longer than half a second."""
+    """Expect that creating an organization takes longer than any deadline."""
     with grpc.insecure_channel(ADDRESS) as channel:
         organizations = organization_pb2_grpc.OrganizationServiceStub(channel)
         request = organization_pb2.CreateOrganizationRequest(name="Too late", join_organization=True)
         metadata = (*ada(), ("x-request-id", "too-late"))
         began = time.monotonic()
-        late = raised(grpc.RpcError, lambda: organizations.CreateOrganization(request, timeout=0.5, metadata=metadata))
+        late = raised(grpc.RpcError, lambda: organizations.CreateOrganization(request, timeout=3, metadata=metadata))
         assert late.code() is grpc.StatusCode.DEADLINE_EXCEEDED, late
-        assert 0.4 < time.monotonic() - began < 2
+        assert 2.9 < time.monotonic() - began < 20
 
 
 def details() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -22,9 +21,6 @@ from tests.sdk.conftest import Run, Someone
 from tests.sdk.environments import environment
 
 SomeoneNew = Callable[[str], Someone]
-
-LONGEST_SECONDS = 60
-"""The SDK repeats for an hour what is answered with a 5xx."""
 
 
 @pytest.fixture(scope="module")
@@ -95,19 +91,14 @@ def test_every_refusal_is_the_sdks_own_exception_and_comes_at_once(
     run: Run, python: Path, service: Service, environ: dict[str, str], acme: dict[str, str]
 ) -> None:
     narrow, _ = service.backend_keys.issue("narrow", scopes=(Scope.ROLES_READ,))
-    began = time.monotonic()
 
     assert "Each refusal came at once" in run(python, "clerk_7_0_0.py", "errors", **environ, **acme, NARROW_KEY=narrow)
-    assert time.monotonic() - began < LONGEST_SECONDS
 
 
 def test_what_clerk_does_not_document_is_the_general_exception_and_never_hangs(
     run: Run, python: Path, environ: dict[str, str], acme: dict[str, str]
 ) -> None:
-    began = time.monotonic()
-
     assert "came at once" in run(python, "clerk_7_0_0.py", "outside", **environ, **acme)
-    assert time.monotonic() - began < LONGEST_SECONDS
 
 
 def test_the_asynchronous_twins_do_the_same(
