@@ -19,7 +19,7 @@ import pytest
 from server.domain.errors import STORE_UNAVAILABLE, ServiceError
 from server.domain.organization import Organization
 from server.main import Service, utc_now
-from server.store.postgres import PostgresStore
+from server.store.postgres import CONNECT_TIMEOUT_SECONDS, PostgresStore
 from tests.domain.refusals import attempt
 from tests.faults.histories import at_once
 from tests.postgres.cluster import Cluster
@@ -181,7 +181,7 @@ def test_the_outcome_is_looked_for_until_the_database_is_back(scene: Scene) -> N
     asking = threading.Thread(target=lambda: answers.append(act.ask()))
     asking.start()
     wait_until(lambda: scene.proxy.done, 60)
-    time.sleep(1.5)
+    time.sleep(CONNECT_TIMEOUT_SECONDS + 1)  # longer than a single look waits
     assert not answers
     scene.proxy.accept()
     asking.join()
