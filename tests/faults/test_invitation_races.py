@@ -605,10 +605,7 @@ def _batches(door: Door, seed: int) -> list[str]:
     ("mutant", "check"),
     [
         ("state_guarded_by_nothing", _race(accept=8)),
-        ("state_guarded_by_nothing", _race(accept=4, revoke=4)),
-        ("state_guarded_by_nothing", _race(accept=4, decline=4)),
-        ("guard_of_the_update_ignored", _race(accept=8)),
-        ("guard_of_the_update_ignored", _race(accept=4, revoke=4)),
+        ("guard_of_the_update_ignored", _race(accept=3, revoke=3, decline=2)),
         ("membership_before_the_state", _race(accept=8)),
         ("token_is_good_for_any_generation", _race(accept=4, resend=4)),
         ("expiry_checked_before", lambda door, _: waited_past_the_end(door)),
