@@ -152,6 +152,7 @@ def test_an_invitation_that_one_server_revoked_cannot_be_accepted_at_the_other(p
     assert accepted.reason == "INVITATION_REVOKED"
 
 
+@pytest.mark.slow
 def test_the_races_catch_servers_that_do_not_lock_the_organization(postgres: Cluster) -> None:
     url = postgres.create_database("unlocked")
     with two_servers(url, mutant="organizations_not_locked") as pair:
