@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +20,26 @@ STARTS_WITHIN_SECONDS = 90
 """A second is enough, but for a machine that does much else."""
 
 PROGRAM = Path(sys.executable).with_name("organization-service")
+
+
+def free_port() -> int:
+    """Give a port that nobody listens on, and that nobody else of the tests is given while this process lives.
+
+    It is none of those that the system gives to whoever asks for any (from 32768 on).
+    """
+    while True:
+        port = secrets.choice(range(20_000, 32_000))
+        # A name that one socket of the machine can have, and that ends with its process.
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0organization-service-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+        else:
+            claim.detach()
+            return port
 
 
 def run_program(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

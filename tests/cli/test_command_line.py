@@ -25,7 +25,16 @@ from server.cli_data import COMMANDS
 from server.settings import DEFAULT_LIMITS
 from server.tour import tour
 from tests.certificates import self_signed
-from tests.running import PROGRAM, ROOT, RunningServer, clean_environ, run_program, running_server, wait_until
+from tests.running import (
+    PROGRAM,
+    ROOT,
+    RunningServer,
+    clean_environ,
+    free_port,
+    run_program,
+    running_server,
+    wait_until,
+)
 
 ISSUER = "https://login.example.com"
 
@@ -301,7 +310,7 @@ def test_a_stopped_server_finishes_what_it_has_begun(own_server: RunningServer) 
 
 @pytest.mark.slow
 def test_run_twice_nothing_is_lost_and_it_says_so(tmp_path: Path) -> None:
-    port = _free_port()
+    port = free_port()
 
     def run_tour() -> str:
         process = subprocess.Popen(
@@ -338,12 +347,6 @@ def test_run_twice_nothing_is_lost_and_it_says_so(tmp_path: Path) -> None:
         "--database-url", f"sqlite:///{tmp_path / 'data' / 'organizations.db'}",
     )  # fmt: skip
     assert len(json.loads(shown.stdout)["memberships"]) == 2
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def test_what_the_tour_says_to_paste_works(server: RunningServer) -> None:

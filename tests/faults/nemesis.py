@@ -32,9 +32,9 @@ from tests.faults.mutant_server import NOTHING, program
 from tests.faults.recording import Crowd, Verdict, gather, judged
 from tests.faults.small_disk import fill, small_disk
 from tests.faults.wishes import HOUR
-from tests.postgres.cluster import Cluster, free_port
+from tests.postgres.cluster import Cluster
 from tests.postgres.proxy import Cut, Proxy, When
-from tests.running import RunningServer, family
+from tests.running import RunningServer, family, free_port
 
 CLIENTS = 12
 KEY = "a key for tests of thirty-two bytes"

@@ -6,14 +6,11 @@ runs as nobody.
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
 import importlib.util
 import os
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -27,7 +24,7 @@ from pathlib import Path
 import psycopg
 
 from server.store.postgres import PostgresStore
-from tests.running import wait_until
+from tests.running import free_port, wait_until
 
 _numbers = count(1)
 
@@ -88,25 +85,6 @@ def unprivileged_directory() -> Path:
     if os.geteuid() == 0:
         shutil.chown(directory, "nobody", "nogroup")
     return directory
-
-
-def free_port() -> int:
-    """Give a port that nobody listens on, and that no other process of the tests is given while this one lives.
-
-    It is none of those that the system gives to whoever asks for any (from 32768 on).
-    """
-    while True:
-        port = secrets.choice(range(20_000, 32_000))
-        # Locked until this process ends.
-        lock = os.open(Path(tempfile.gettempdir()) / f"organization-service-port-{port}", os.O_CREAT | os.O_WRONLY)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", port))
-        except OSError:
-            os.close(lock)
-        else:
-            return port
 
 
 class Cluster:

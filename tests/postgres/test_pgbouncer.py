@@ -19,10 +19,10 @@ import psycopg
 import pytest
 
 from tests.faults.histories import at_once, race_join_and_regenerate, race_last_admins
-from tests.postgres.cluster import USER, Cluster, free_port, unprivileged, unprivileged_directory
+from tests.postgres.cluster import USER, Cluster, unprivileged, unprivileged_directory
 from tests.postgres.people import SOONER_SECONDS, Answer, invite_of, people
 from tests.postgres.test_two_servers import Pair, two_servers
-from tests.running import wait_until
+from tests.running import free_port, wait_until
 
 PROGRAM = shutil.which("pgbouncer", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
 SERVER_CONNECTIONS = 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.mail.mail_server import MailServer, Received, mail_server
-from tests.running import RunningServer, running_server, wait_until
+from tests.running import RunningServer, free_port, running_server, wait_until
 from tests.web.browser import Person
 from tests.web.photographs import ALL
 from tests.web.provider import Provider, provider, sign_in_there
@@ -60,10 +59,7 @@ class Town:
 
 def reachable_server(directory: Path, environ: dict[str, str]) -> AbstractContextManager[RunningServer]:
     """Run a server that knows where people reach it, which its mails and the way back from a provider say."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    return running_server(directory, "--port", str(port), environ=environ)
+    return running_server(directory, "--port", str(free_port()), environ=environ)
 
 
 Come = Callable[..., Person]
