@@ -35,6 +35,12 @@ class Scene:
         """Another organization, of Eve's, with Ada, Bob, Cora and Fay in it."""
         return Scene(self.world, party(self.world, "Eve", "Ada", "Bob", "Cora", "Fay", name="Another"), "Eve")
 
+    @property
+    def outsider(self) -> str:
+        """Somebody who is in the other organization alone."""
+        assert "Fay" in self.another.it.users
+        return "Fay"
+
     def account(self, name: str) -> str:
         return self.world.account(name).id
 
@@ -130,10 +136,6 @@ def _clerk() -> Routes:
     def member(s: Scene, name: str = "Cora") -> str:
         return f"{org(s)}/memberships/{clerk_id('user', s.account(name))}"
 
-    def member_of_another(s: Scene) -> str:
-        assert "Fay" in s.another.it.users
-        return member(s, "Fay")
-
     new = {"email_address": GUEST, "role": "org:member", "notify": False}
     return {
         "clerk create_invitation": (lambda s: f"POST {org(s)}/invitations", lambda s: new),
@@ -170,10 +172,10 @@ def _clerk() -> Routes:
         "clerk update_membership": (lambda s: f"PATCH {member(s)}", lambda s: {"role": "org:admin"}),
         "clerk delete_membership": (lambda s: f"DELETE {member(s)}", _none),
         "clerk update_membership of another": (
-            lambda s: f"PATCH {member_of_another(s)}",
+            lambda s: f"PATCH {member(s, s.outsider)}",
             lambda s: {"role": "org:admin"},
         ),
-        "clerk delete_membership of another": (lambda s: f"DELETE {member_of_another(s)}", _none),
+        "clerk delete_membership of another": (lambda s: f"DELETE {member(s, s.outsider)}", _none),
         "clerk merge_membership_metadata": (
             lambda s: f"PATCH {member(s)}/metadata",
             lambda s: {"public_metadata": {"a": 1}},
@@ -243,10 +245,6 @@ def _logto() -> Routes:
     def user(s: Scene, name: str = "Cora") -> str:
         return f"{org(s)}/users/{logto_id(s.account(name))}"
 
-    def user_of_another(s: Scene) -> str:
-        assert "Fay" in s.another.it.users
-        return user(s, "Fay")
-
     def later(s: Scene) -> int:
         return epoch_millis(s.world.clock() + timedelta(days=1))
 
@@ -276,7 +274,7 @@ def _logto() -> Routes:
             lambda s: {"userIds": [logto_id(s.account("Dan"))]},
         ),
         "logto delete_organization_user": (lambda s: f"DELETE {user(s)}", _none),
-        "logto delete_organization_user of another": (lambda s: f"DELETE {user_of_another(s)}", _none),
+        "logto delete_organization_user of another": (lambda s: f"DELETE {user(s, s.outsider)}", _none),
         "logto assign_organization_roles_to_user": (
             lambda s: f"POST {user(s)}/roles",
             lambda s: {"organizationRoleIds": []},
