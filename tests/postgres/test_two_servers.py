@@ -156,5 +156,6 @@ def test_an_invitation_that_one_server_revoked_cannot_be_accepted_at_the_other(p
 def test_the_races_catch_servers_that_do_not_lock_the_organization(postgres: Cluster) -> None:
     url = postgres.create_database("unlocked")
     with two_servers(url, mutant="organizations_not_locked") as pair:
-        assert race_last_admins(pair.door, rounds=4, seed=3) != []
-        assert race_join_and_regenerate(pair.door, admins=2, joiners=10, rounds=4, seed=3) != []
+        # A single race may go well by luck.
+        assert any(race_last_admins(pair.door, rounds=4, seed=seed) for seed in range(10))
+        assert any(race_join_and_regenerate(pair.door, admins=2, joiners=10, rounds=4, seed=seed) for seed in range(10))
